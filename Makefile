@@ -1,0 +1,91 @@
+# Pogoline. `make` builds, `make demo` shows, `make test` proves, `make deps` installs what is missing.
+# SAN=1 builds with address and undefined-behaviour sanitizers under build/san.
+
+CC       ?= cc
+PREFIX   ?= /usr/local
+SAN      ?=
+BUILD    ?= build$(if $(SAN),/san)
+V        ?=
+Q        := $(if $(V),,@)
+
+CFLAGS   ?= -O2 -g
+std      := -std=c11 -D_GNU_SOURCE
+warn     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
+harden   := -fstack-protector-strong -fPIE -fno-common $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+comma    := ,
+san      := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+all_cflags = $(std) $(warn) $(harden) $(san) -I. -I$(BUILD)/gen $(shell pkg-config --cflags libusb-1.0 libconfig 2>/dev/null) \
+	   -DPOGO_DATADIR='"$(PREFIX)/share/pogoline"' -pthread $(CFLAGS) $(CPPFLAGS)
+all_ldflags = -pie -Wl,-z,relro,-z,now $(san) -pthread $(LDFLAGS)
+
+# A folder is a room: every .c in it belongs to its library, but for the file with main().
+hex_main     := hextools/pogo_hex.c
+db_main      := db/pogo_yield.c
+station_main := station/pogo_station.c
+bench_main   := fixtures/bench/pogo_bench.c
+hex_src      := $(filter-out $(hex_main),$(wildcard hextools/*.c))
+db_src       := $(filter-out $(db_main),$(wildcard db/*.c))
+station_src  := $(filter-out $(station_main),$(wildcard station/*.c station/*/*.c))
+bench_src    := $(filter-out $(bench_main),$(wildcard fixtures/bench/*.c))
+schema       := $(sort $(wildcard db/[0-9][0-9][0-9][0-9]_*.sql))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+libhex     := $(BUILD)/libpogohex.a
+libdb      := $(BUILD)/libpogodb.a
+libstation := $(BUILD)/libpogostation.a
+libbench   := $(BUILD)/libpogobench.a
+
+programs := $(BUILD)/pogo-hex $(BUILD)/pogo-yield $(BUILD)/pogo-station $(BUILD)/pogo-bench
+
+.PHONY: all clean demo test check lint deps install format unit
+.DELETE_ON_ERROR:
+all: $(programs)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC    $<")
+	$(Q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+$(libhex): $(call obj,$(hex_src))
+$(libdb): $(call obj,$(db_src))
+$(libstation): $(call obj,$(station_src))
+$(libbench): $(call obj,$(bench_src))
+$(libhex) $(libdb) $(libstation) $(libbench):
+	@rm -f $@
+	$(if $(Q),@echo "  AR    $@")
+	$(Q)ar rcs $@ $^
+
+# The schema steps, compiled in: one string per numbered file.
+$(BUILD)/gen/schema_steps.h: $(schema)
+	@mkdir -p $(@D)
+	@for f in $^; do n=$$(basename $$f .sql); \
+	  printf '{ %d, "%s",\n' "$$(echo $$n | sed 's/^0*\([0-9]*\)_.*/\1/')" "$$n"; \
+	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/\t"/' -e 's/$$/\\n"/' $$f; echo '},'; done > $@
+$(call obj,$(db_src)): $(BUILD)/gen/schema_steps.h
+
+$(BUILD)/pogo-hex: $(call obj,$(hex_main)) $(libhex)
+$(BUILD)/pogo-hex: libs = -lconfig
+$(BUILD)/pogo-yield: $(call obj,$(db_main)) $(libdb)
+$(BUILD)/pogo-yield: libs = -lsqlite3 -lm
+$(BUILD)/pogo-station: $(call obj,$(station_main)) $(libstation) $(libdb) $(libhex)
+$(BUILD)/pogo-station: libs = -lusb-1.0 -lsqlite3 -lconfig -lncursesw -lm
+$(BUILD)/pogo-bench: $(call obj,$(bench_main)) $(libbench) $(libhex)
+$(BUILD)/pogo-bench: libs = -lconfig -lm
+$(programs):
+	$(if $(Q),@echo "  LD    $@")
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(libs)
+
+# ---- tests: tests/unit/test_X.c is one program, linked with everything ------------------------------
+unit_src   := $(wildcard tests/unit/test_*.c)
+unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(unit_src))
+unit: $(unit_tests)
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(libbench) $(libstation) $(libdb) $(libhex)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LD    $@")
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka -lusb-1.0 -lsqlite3 -lconfig -lncursesw -lm
+.SECONDARY:
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,26 @@
+#ifndef POGO_HEXTOOLS_IHEX_H
+#define POGO_HEXTOOLS_IHEX_H
+
+#include <stddef.h>
+
+#include "hextools/image.h"
+
+/* Intel HEX, revision A of 1988-01-06, types 00 to 05. */
+
+/* Reads `len` characters of text into the initialised, empty *image, all or nothing. `name` is what a
+ * message calls the file. A defect is POGO_INPUT and reads "NAME:LINE:COLUMN: offending text, rule". */
+int ihex_parse(const char *text, size_t len, const char *name, struct hex_image *image, struct pogo_error *err);
+
+/* The same from a file; "-" is standard input. */
+int ihex_read_file(const char *path, struct hex_image *image, struct pogo_error *err);
+
+/* Canonical text: ascending, records of `width` (1..255, 16 is canonical) data bytes that never cross
+ * a multiple of 64 KiB, 04 only when the upper half changes, start record before the one EOF, LF,
+ * upper case. Equal images give equal text. *text is malloc'ed, the caller frees it. */
+int ihex_format(const struct hex_image *image, unsigned width, char **text, size_t *len, struct pogo_error *err);
+
+/* The image's digest: SHA-256 of its canonical text (width 16), as 64 lower-case hex digits and a
+ * NUL. So it is also what sha256sum says of a file that pogo-hex wrote, and CRLF changes nothing. */
+int ihex_digest(const struct hex_image *image, char hex[65], struct pogo_error *err);
+
+#endif

@@ -1,0 +1,62 @@
+#ifndef POGO_HEXTOOLS_IMAGE_H
+#define POGO_HEXTOOLS_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hextools/err.h"
+
+/* A memory image: a sorted map of non-overlapping, non-touching segments over 32-bit addresses.
+ * Memory follows the data, never the span. Addresses are byte addresses; AVR memories other than
+ * flash stand where avr-gcc puts them (EEPROM at 0x810000). Visible so that readers can walk it;
+ * only image.c writes it. Owner: whoever called init; finish frees the bytes (safe when zeroed). */
+
+#define AVR_EEPROM_BASE 0x810000u
+
+struct hex_segment {
+	uint32_t addr;  /* first byte; addr + len <= 2^32 */
+	size_t len;     /* 1 .. 2^32 */
+	size_t room;    /* private to image.c */
+	uint8_t *bytes; /* owned by the image */
+};
+
+enum hex_start_kind { HEX_START_NONE, HEX_START_SEGMENT /* type 03, CS:IP */, HEX_START_LINEAR /* 05 */ };
+
+struct hex_image {
+	struct hex_segment *segments; /* ascending by addr */
+	size_t count, room;
+	enum hex_start_kind start_kind;
+	uint32_t start; /* CS << 16 | IP, or EIP */
+};
+
+/* What to do with a byte that is already there. ERROR refuses any, SAME refuses a differing one. */
+enum hex_overlap { HEX_OVERLAP_ERROR, HEX_OVERLAP_SAME, HEX_OVERLAP_FIRST, HEX_OVERLAP_LAST };
+
+/* One run of bytes present on both sides: where, how many, how many differ, the first two that do. */
+struct hex_conflict {
+	uint32_t addr;
+	uint64_t len, differing;
+	uint32_t first_differing;
+	uint8_t old_byte, new_byte;
+};
+
+void hex_image_init(struct hex_image *image);
+void hex_image_finish(struct hex_image *image);
+int hex_image_copy(struct hex_image *to, const struct hex_image *from, struct pogo_error *err);
+
+/* Adds len bytes at addr. On refusal the image is unchanged, *conflict (may be NULL) tells the first
+ * run in the way, class POGO_NO. Running past 4 GiB: POGO_INPUT. Amortised O(1) for ascending adds. */
+int hex_image_add(struct hex_image *image, uint32_t addr, const void *bytes, size_t len,
+		  enum hex_overlap rule, struct hex_conflict *conflict, struct pogo_error *err);
+
+/* Copies [addr, addr + len) out, holes filled with `fill`; returns how many bytes were data. */
+size_t hex_image_read(const struct hex_image *image, uint32_t addr, uint8_t *out, size_t len, uint8_t fill);
+
+/* First segment that ends above addr, or NULL: the start of every walk over a range. */
+const struct hex_segment *hex_image_from(const struct hex_image *image, uint32_t addr);
+
+uint64_t hex_image_bytes(const struct hex_image *image); /* data bytes, holes not counted */
+bool hex_image_equal(const struct hex_image *a, const struct hex_image *b); /* data and start */
+
+#endif

@@ -1,0 +1,79 @@
+#ifndef POGO_STATION_CHIP_H
+#define POGO_STATION_CHIP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hextools/image.h"
+#include "hextools/part.h"
+#include "station/programmer/programmer.h"
+#include "station/recipe.h"
+
+/* A chip is an algorithm over a programmer's port: what to send, in which order, what must come back.
+ * Geometry comes from the part, wishes from the recipe. One slot thread owns it. Calls return 0 or -1
+ * with *fault; each spends from its own deadline, given by the slot per step. */
+
+struct chip_progress {
+	void (*report)(void *context, uint32_t done, uint32_t total); /* bytes; may be NULL */
+	void *context;
+	const atomic_bool *stop; /* set: end at the next safe point with FAIL_ABORTED; may be NULL */
+};
+
+/* What identify and later steps learned; all of it goes into the log. */
+struct chip_facts {
+	uint8_t signature[3];
+	uint8_t fuses_found[PART_FUSES], lock_found; /* as read at identify, unmasked */
+	uint8_t fuses_left[PART_FUSES], lock_left;   /* as read back at the end */
+	uint32_t sck_first_hz, sck_fast_hz;          /* SCK of first contact, and of programming */
+	uint32_t retries;                            /* slower SCK steps tried before contact */
+	uint32_t bytes_written, bytes_verified, pages_skipped;
+	uint32_t readback_crc;                       /* CRC-32 of the flash bytes read back, ascending */
+	uint8_t silicon_id[10];                      /* signature row 0x0E..0x17: lot, wafer, x, y; undocumented, a hint */
+	bool has_silicon_id;
+};
+
+struct chip {
+	const struct chip_driver *driver;
+	const struct part *part;       /* borrowed */
+	const struct recipe *recipe;   /* borrowed */
+	struct programmer *programmer; /* borrowed; replaced by the slot after a replug */
+	struct chip_progress progress;
+	struct chip_facts facts;
+	uint32_t sck_hz;  /* in force while attached */
+	bool attached;
+	unsigned polls;   /* attach calls since the last success: chooses slower SCK now and then */
+};
+
+struct chip_driver {
+	const char *family;
+	/* Is a board there? Not attached: one try to enter programming mode (every few calls at a slower
+	 * SCK). Attached: asks without disturbing; a board gone or swapped detaches. FAIL_CONTACT = no. */
+	int (*attach)(struct chip *chip, deadline_t deadline, struct fault *fault);
+	/* Signature (twice), fuses, lock, silicon id into facts; refuses another part. */
+	int (*identify)(struct chip *chip, deadline_t deadline, struct fault *fault);
+	/* Reads any memory by image address (flash, AVR_EEPROM_BASE + x); FAIL_PROTECTED when locked. */
+	int (*read)(struct chip *chip, uint32_t address, uint8_t *bytes, size_t len, deadline_t deadline,
+		    struct fault *fault);
+	int (*erase)(struct chip *chip, deadline_t deadline, struct fault *fault);
+	/* Writes and proves the fuses that set the clock, re-enters, raises SCK to what is legal now. */
+	int (*clock)(struct chip *chip, deadline_t deadline, struct fault *fault);
+	/* Writes the image, blank pages skipped. */
+	int (*program)(struct chip *chip, const struct hex_image *image, deadline_t deadline, struct fault *fault);
+	/* Reads the silicon back and compares every byte of the image. */
+	int (*verify)(struct chip *chip, const struct hex_image *image, deadline_t deadline, struct fault *fault);
+	/* The remaining fuses, read back through their masks. */
+	int (*configure)(struct chip *chip, deadline_t deadline, struct fault *fault);
+	/* Lock bits, read back; then leaves, enters once more and proves that the board still answers. */
+	int (*lock)(struct chip *chip, deadline_t deadline, struct fault *fault);
+	/* Lets the board run. Never fails. */
+	void (*detach)(struct chip *chip);
+};
+
+void chip_init(struct chip *chip, const struct chip_driver *driver, const struct recipe *recipe);
+
+extern const struct chip_driver chip_avr;
+const struct chip_driver *chip_find(const char *family); /* NULL: unknown */
+
+#endif

@@ -1,0 +1,48 @@
+#ifndef POGO_STATION_RECIPE_H
+#define POGO_STATION_RECIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hextools/image.h"
+#include "hextools/part.h"
+
+/* A recipe: everything that one product needs, proved before any device is opened. Immutable after load
+ * and shared by all slots. Paths in the file are relative to the file. */
+
+struct serial_rule {
+	bool wanted;
+	char prefix[24];
+	unsigned width;       /* digits, 1..18, zero-padded */
+	uint64_t first;       /* the number of the first unit ever */
+	uint32_t address;     /* image address: flash, or AVR_EEPROM_BASE + x */
+	unsigned length;      /* prefix + width: ASCII characters written, no terminator */
+};
+
+struct recipe {
+	char path[512], product[64];
+	char digest[65];       /* SHA-256 of the recipe file's bytes */
+	char *text;            /* the file, owned: goes into the log */
+	struct part *part;     /* owned */
+	struct hex_image image; /* owned: the release, without any serial */
+	char image_path[512];
+	char image_digest[65]; /* ihex_digest of the image; proved equal to the recipe's */
+	uint32_t image_crc32;
+	uint8_t fuses[PART_FUSES];
+	bool write_lock;
+	uint8_t lock;
+	uint32_t crystal_hz;   /* on the board; 0 none */
+	bool external_clock;   /* CKSEL external is meant */
+	struct serial_rule serial;
+};
+
+/* Loads and proves: keys, part, image digest, image against part and boot section, fuses safe, serial
+ * field free in the image. Errors name file, line and key. */
+int recipe_load(const char *configs, const char *path, struct recipe **out, struct pogo_error *err);
+void recipe_free(struct recipe *recipe); /* NULL is fine */
+
+/* The image for one board: a copy of the release with the serial's characters at their place.
+ * *image must be initialised and is the caller's. serial may be NULL when none is wanted. */
+int recipe_unit_image(const struct recipe *recipe, const char *serial, struct hex_image *image, struct pogo_error *err);
+
+#endif

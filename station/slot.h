@@ -1,0 +1,44 @@
+#ifndef POGO_STATION_SLOT_H
+#define POGO_STATION_SLOT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "station/chip/chip.h"
+#include "station/event.h"
+#include "station/recorder.h"
+#include "station/station_file.h"
+
+/* One board position: straight-line code in its own thread.
+ *
+ *   ABSENT ──programmer plugged──► WAITING ──board answers──► RUNNING ──► PASS / FAIL / ERROR
+ *     ▲                              ▲                                        │
+ *     └── unplugged, from anywhere   └────────────── board taken off ─────────┘
+ *
+ * It shares nothing but the event queue and the recorder, and waits for no other slot. */
+
+struct slot_shared { /* one per run, owned by the station, read by all slots */
+	const struct recipe *recipe;
+	struct host *host;
+	struct recorder *recorder;
+	struct event_queue *events;
+	int64_t run_id;
+	unsigned no_board_s;
+	uint64_t count;              /* attempts in the whole run, 0 = no limit */
+	atomic_uint_fast64_t started;
+	atomic_bool finish;          /* start no further board */
+	atomic_bool abort;           /* end the running ones at the next safe point */
+};
+
+struct slot { /* initialised and started by slot_start, joined by slot_join */
+	int index;
+	struct slot_place place;
+	struct slot_shared *shared;
+	pthread_t thread;
+};
+
+int slot_start(struct slot *slot, int index, const struct slot_place *place, struct slot_shared *shared,
+	       struct pogo_error *err);
+void slot_join(struct slot *slot);
+
+#endif

@@ -1,0 +1,40 @@
+#ifndef POGO_STATION_SNAPSHOT_H
+#define POGO_STATION_SNAPSHOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hextools/err.h"
+#include "station/event.h"
+#include "station/station_file.h"
+
+/* What the station looks like right now: absorbed from events, drawn by every view. */
+
+struct slot_snapshot {
+	char name[16], port[40];
+	enum slot_state state;
+	enum slot_step step;
+	uint32_t done, total;
+	char serial[48], last_serial[48];
+	enum fail_code last_code; /* of the last finished attempt; FAIL_NONE = pass or none yet */
+	char last_text[320];
+	int64_t since_ms, last_duration_ms;
+	uint64_t attempts, passed, failed, errors; /* errors are in no yield */
+	uint64_t units, units_first_pass;          /* this run: first attempts of a serial, and those passed */
+};
+
+struct snapshot {
+	char station[48], product[64], image_short[9], operator_name[48];
+	int64_t run_id, started_ms;
+	uint64_t count_wanted, finished;
+	struct slot_snapshot slots[STATION_SLOTS];
+	size_t slot_count;
+	char note[320]; /* the latest note for the operator */
+	uint64_t events_lost;
+};
+
+void snapshot_init(struct snapshot *snapshot, const struct station_file *file, const char *product,
+		   const char *image_digest, const char *operator_name, uint64_t count_wanted);
+void snapshot_absorb(struct snapshot *snapshot, const struct event *event);
+
+#endif
