@@ -9,8 +9,30 @@
  * "-" writes to standard output. A target that is a device or a pipe is written directly. */
 int outfile_write(const char *path, const void *data, size_t len, struct pogo_error *err);
 
+/* Several files that belong together: stage each (everything that can fail early fails here, and no
+ * target has changed yet), then commit all, or discard. After either the set is empty again; a zeroed
+ * set is empty. Data for "-" and for devices is kept and written at commit, before the first rename. */
+enum { OUTFILE_SET = 8 };
+
+struct outfile {
+	char *target;    /* NULL for standard output */
+	char *temporary; /* NULL if written directly */
+	void *data;      /* kept for a direct write */
+	size_t len;
+};
+
+struct outfile_set {
+	struct outfile files[OUTFILE_SET];
+	size_t count;
+};
+
+int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,
+		  struct pogo_error *err);
+int outfile_commit(struct outfile_set *set, struct pogo_error *err);
+void outfile_discard(struct outfile_set *set);
+
 /* Reads a whole file ("-": standard input) into a malloc'ed, NUL-terminated buffer that the caller
- * frees; *len excludes the NUL. */
+ * frees; *len excludes the NUL. A file that cannot be opened or is a folder is POGO_INPUT. */
 int infile_read(const char *path, char **data, size_t *len, struct pogo_error *err);
 
 #endif

@@ -1,0 +1,269 @@
+#include "hextools/image.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ADDRESS_SPACE (UINT64_C(1) << 32)
+
+static uint64_t segment_end(const struct hex_segment *segment)
+{
+	return (uint64_t)segment->addr + segment->len;
+}
+
+void hex_image_init(struct hex_image *image)
+{
+	*image = (struct hex_image){0};
+}
+
+void hex_image_finish(struct hex_image *image)
+{
+	for (size_t i = 0; i < image->count; i++)
+		free(image->segments[i].bytes);
+	free(image->segments);
+	hex_image_init(image);
+}
+
+/* Index of the first segment whose end is at or above addr (so it covers or touches it). */
+static size_t first_touching(const struct hex_image *image, uint64_t addr)
+{
+	size_t low = 0, high = image->count;
+	/* Readers mostly append: look at the end before searching. */
+	if (high > 0 && segment_end(&image->segments[high - 1]) < addr)
+		return high;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (segment_end(&image->segments[middle]) < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct hex_segment *hex_image_from(const struct hex_image *image, uint32_t addr)
+{
+	size_t i = first_touching(image, (uint64_t)addr + 1);
+	return i < image->count ? &image->segments[i] : NULL;
+}
+
+/* The bytes that a segment and [addr, addr + len) share; len 0 if none. */
+static struct hex_conflict shared_run(const struct hex_segment *segment, uint32_t addr,
+				      const uint8_t *bytes, size_t len)
+{
+	uint64_t from = segment->addr > addr ? segment->addr : addr;
+	uint64_t end = segment_end(segment), new_end = (uint64_t)addr + len;
+	if (new_end < end)
+		end = new_end;
+	struct hex_conflict run = {.addr = (uint32_t)from};
+	if (from >= end)
+		return run;
+	run.len = end - from;
+	const uint8_t *old_bytes = segment->bytes + (from - segment->addr);
+	const uint8_t *new_bytes = bytes + (from - addr);
+	for (uint64_t i = 0; i < run.len; i++) {
+		if (old_bytes[i] == new_bytes[i])
+			continue;
+		if (run.differing++ == 0) {
+			run.first_differing = (uint32_t)(from + i);
+			run.old_byte = old_bytes[i];
+			run.new_byte = new_bytes[i];
+		}
+	}
+	return run;
+}
+
+static int refuse_conflicts(const struct hex_image *image, size_t first, size_t last, uint32_t addr,
+			    const uint8_t *bytes, size_t len, enum hex_overlap rule,
+			    struct hex_conflict *conflict, struct pogo_error *err)
+{
+	if (rule == HEX_OVERLAP_FIRST || rule == HEX_OVERLAP_LAST)
+		return 0;
+	for (size_t i = first; i < last; i++) {
+		struct hex_conflict run = shared_run(&image->segments[i], addr, bytes, len);
+		if (run.len == 0 || (rule == HEX_OVERLAP_SAME && run.differing == 0))
+			continue;
+		if (conflict != NULL)
+			*conflict = run;
+		if (run.differing == 0)
+			return pogo_fail(err, POGO_NO,
+					 "%" PRIu64 " bytes at 0x%05" PRIX32
+					 " are already there (with the same values)",
+					 run.len, run.addr);
+		return pogo_fail(err, POGO_NO,
+				 "%" PRIu64 " bytes at 0x%05" PRIX32
+				 " are already there and %" PRIu64
+				 " differ, first at 0x%05" PRIX32 ": %02X against %02X",
+				 run.len, run.addr, run.differing, run.first_differing, run.old_byte,
+				 run.new_byte);
+	}
+	return 0;
+}
+
+static int out_of_memory(struct pogo_error *err)
+{
+	return pogo_fail(err, POGO_SYSTEM, "out of memory for the image");
+}
+
+static int insert_segment(struct hex_image *image, size_t at, uint32_t addr, const void *bytes,
+			  size_t len, struct pogo_error *err)
+{
+	if (image->count == image->room) {
+		size_t room = image->room == 0 ? 8 : image->room * 2;
+		struct hex_segment *grown = realloc(image->segments, room * sizeof *grown);
+		if (grown == NULL)
+			return out_of_memory(err);
+		image->segments = grown;
+		image->room = room;
+	}
+	uint8_t *copy = malloc(len);
+	if (copy == NULL)
+		return out_of_memory(err);
+	memcpy(copy, bytes, len);
+	memmove(image->segments + at + 1, image->segments + at,
+		(image->count - at) * sizeof *image->segments);
+	image->segments[at] = (struct hex_segment){.addr = addr, .len = len, .room = len, .bytes = copy};
+	image->count++;
+	return 0;
+}
+
+/* Makes segment i reach from `base` (at or below its start) to `end`, its bytes at their new place. */
+static int stretch(struct hex_segment *segment, uint32_t base, uint64_t end, struct pogo_error *err)
+{
+	size_t len = (size_t)(end - base), shift = segment->addr - base;
+	if (shift == 0 && len <= segment->room) {
+		segment->len = len;
+		return 0;
+	}
+	size_t room = segment->room * 2 > len ? segment->room * 2 : len;
+	uint8_t *bytes = shift == 0 ? realloc(segment->bytes, room) : malloc(room);
+	if (bytes == NULL)
+		return out_of_memory(err);
+	if (shift != 0) {
+		memcpy(bytes + shift, segment->bytes, segment->len);
+		free(segment->bytes);
+	}
+	*segment = (struct hex_segment){.addr = base, .len = len, .room = room, .bytes = bytes};
+	return 0;
+}
+
+/* Writes the new bytes into the gaps between the old pieces only. */
+static void fill_gaps(uint8_t *to, uint32_t base, const struct hex_segment *old, size_t old_count,
+		      uint32_t addr, const uint8_t *bytes, size_t len)
+{
+	uint64_t at = addr, end = (uint64_t)addr + len;
+	for (size_t i = 0; i <= old_count && at < end; i++) {
+		uint64_t stop = i < old_count && old[i].addr < end ? old[i].addr : end;
+		if (stop > at)
+			memcpy(to + (at - base), bytes + (at - addr), (size_t)(stop - at));
+		if (i < old_count && segment_end(&old[i]) > at)
+			at = segment_end(&old[i]);
+	}
+}
+
+/* Joins segments first..last-1 and the new bytes into segment `first`. */
+static int join(struct hex_image *image, size_t first, size_t last, uint32_t addr,
+		const uint8_t *bytes, size_t len, enum hex_overlap rule, struct pogo_error *err)
+{
+	struct hex_segment *target = &image->segments[first];
+	struct hex_segment old = *target; /* where it lay; its bytes move with stretch */
+	uint32_t base = addr < target->addr ? addr : target->addr;
+	uint64_t end = segment_end(&image->segments[last - 1]);
+	if ((uint64_t)addr + len > end)
+		end = (uint64_t)addr + len;
+	if (stretch(target, base, end, err) != 0)
+		return -1;
+	for (size_t i = first + 1; i < last; i++)
+		memcpy(target->bytes + (image->segments[i].addr - base), image->segments[i].bytes,
+		       image->segments[i].len);
+	if (rule == HEX_OVERLAP_FIRST) {
+		struct hex_segment now = *target;
+		*target = old; /* the walk needs the old bounds, never the old bytes */
+		fill_gaps(now.bytes, base, target, last - first, addr, bytes, len);
+		*target = now;
+	} else {
+		memcpy(target->bytes + (addr - base), bytes, len);
+	}
+	for (size_t i = first + 1; i < last; i++)
+		free(image->segments[i].bytes);
+	memmove(image->segments + first + 1, image->segments + last,
+		(image->count - last) * sizeof *image->segments);
+	image->count -= last - first - 1;
+	return 0;
+}
+
+int hex_image_add(struct hex_image *image, uint32_t addr, const void *bytes, size_t len,
+		  enum hex_overlap rule, struct hex_conflict *conflict, struct pogo_error *err)
+{
+	if (len == 0)
+		return 0;
+	if (len > ADDRESS_SPACE - addr)
+		return pogo_fail(err, POGO_INPUT,
+				 "%zu bytes at 0x%08" PRIX32 " run past the end of the 4 GiB address space",
+				 len, addr);
+	size_t first = first_touching(image, addr), last = first;
+	while (last < image->count && image->segments[last].addr <= (uint64_t)addr + len)
+		last++;
+	if (refuse_conflicts(image, first, last, addr, bytes, len, rule, conflict, err) != 0)
+		return -1;
+	if (first == last)
+		return insert_segment(image, first, addr, bytes, len, err);
+	return join(image, first, last, addr, bytes, len, rule, err);
+}
+
+int hex_image_copy(struct hex_image *to, const struct hex_image *from, struct pogo_error *err)
+{
+	struct hex_image copy;
+	hex_image_init(&copy);
+	for (size_t i = 0; i < from->count; i++) {
+		const struct hex_segment *segment = &from->segments[i];
+		if (insert_segment(&copy, i, segment->addr, segment->bytes, segment->len, err) != 0) {
+			hex_image_finish(&copy);
+			return -1;
+		}
+	}
+	copy.start_kind = from->start_kind;
+	copy.start = from->start;
+	hex_image_finish(to);
+	*to = copy;
+	return 0;
+}
+
+size_t hex_image_read(const struct hex_image *image, uint32_t addr, uint8_t *out, size_t len,
+		      uint8_t fill)
+{
+	uint64_t end = (uint64_t)addr + len;
+	size_t found = 0;
+	memset(out, fill, len);
+	for (size_t i = first_touching(image, (uint64_t)addr + 1); i < image->count; i++) {
+		const struct hex_segment *segment = &image->segments[i];
+		uint64_t from = segment->addr > addr ? segment->addr : addr;
+		uint64_t stop = segment_end(segment) < end ? segment_end(segment) : end;
+		if (from >= stop)
+			break;
+		memcpy(out + (from - addr), segment->bytes + (from - segment->addr), (size_t)(stop - from));
+		found += (size_t)(stop - from);
+	}
+	return found;
+}
+
+uint64_t hex_image_bytes(const struct hex_image *image)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < image->count; i++)
+		sum += image->segments[i].len;
+	return sum;
+}
+
+bool hex_image_equal(const struct hex_image *a, const struct hex_image *b)
+{
+	if (a->count != b->count || a->start_kind != b->start_kind ||
+	    (a->start_kind != HEX_START_NONE && a->start != b->start))
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct hex_segment *x = &a->segments[i], *y = &b->segments[i];
+		if (x->addr != y->addr || x->len != y->len || memcmp(x->bytes, y->bytes, x->len) != 0)
+			return false;
+	}
+	return true;
+}
