@@ -5,6 +5,9 @@
 #include <string.h>
 
 static void fill(struct pogo_error *err, enum pogo_error_class kind, const char *format, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+
+static void fill(struct pogo_error *err, enum pogo_error_class kind, const char *format, va_list ap)
 {
 	err->kind = kind;
 	vsnprintf(err->text, sizeof err->text, format, ap);

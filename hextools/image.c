@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/digest.h"
+
 #define ADDRESS_SPACE (UINT64_C(1) << 32)
 
 static uint64_t segment_end(const struct hex_segment *segment)
@@ -245,6 +247,48 @@ size_t hex_image_read(const struct hex_image *image, uint32_t addr, uint8_t *out
 		found += (size_t)(stop - from);
 	}
 	return found;
+}
+
+int hex_image_shift(struct hex_image *image, int64_t offset, struct pogo_error *err)
+{
+	if (image->count == 0)
+		return 0;
+	int64_t low = image->segments[0].addr;
+	int64_t end = (int64_t)segment_end(&image->segments[image->count - 1]);
+	int64_t space = (int64_t)ADDRESS_SPACE;
+	if (offset < -low || offset > space - end)
+		return pogo_fail(err, POGO_INPUT,
+				 "moved by %" PRId64 " the data of 0x%" PRIX64 " to 0x%" PRIX64
+				 " would leave the 32-bit addresses", offset, (uint64_t)low,
+				 (uint64_t)(end - 1));
+	for (size_t i = 0; i < image->count; i++)
+		image->segments[i].addr = (uint32_t)(image->segments[i].addr + offset);
+	return 0;
+}
+
+bool hex_image_crc32(const struct hex_image *image, uint32_t *crc)
+{
+	const uint64_t most = UINT64_C(64) << 20;
+	if (image->count == 0)
+		return false;
+	uint64_t at = image->segments[0].addr;
+	if (segment_end(&image->segments[image->count - 1]) - at > most)
+		return false;
+	uint8_t blank[1024];
+	memset(blank, 0xFF, sizeof blank);
+	*crc = 0;
+	for (size_t i = 0; i < image->count; i++) {
+		const struct hex_segment *segment = &image->segments[i];
+		while (at < segment->addr) {
+			size_t hole = (size_t)(segment->addr - at);
+			size_t part = hole < sizeof blank ? hole : sizeof blank;
+			*crc = crc32_update(*crc, blank, part);
+			at += part;
+		}
+		*crc = crc32_update(*crc, segment->bytes, segment->len);
+		at = segment_end(segment);
+	}
+	return true;
 }
 
 uint64_t hex_image_bytes(const struct hex_image *image)

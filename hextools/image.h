@@ -56,6 +56,13 @@ size_t hex_image_read(const struct hex_image *image, uint32_t addr, uint8_t *out
 /* First segment that ends above addr, or NULL: the start of every walk over a range. */
 const struct hex_segment *hex_image_from(const struct hex_image *image, uint32_t addr);
 
+/* Moves all data by offset; leaving the 32-bit addresses is POGO_INPUT. The start record stays. */
+int hex_image_shift(struct hex_image *image, int64_t offset, struct pogo_error *err);
+
+/* CRC-32 of everything from the lowest to the highest data byte, holes as 0xFF: what names a known
+ * file whatever its records look like. False: no data, or a span above 64 MiB, which no chip here has. */
+bool hex_image_crc32(const struct hex_image *image, uint32_t *crc);
+
 uint64_t hex_image_bytes(const struct hex_image *image); /* data bytes, holes not counted */
 bool hex_image_equal(const struct hex_image *a, const struct hex_image *b); /* data and start */
 
