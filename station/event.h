@@ -7,7 +7,8 @@
 #include "station/fault.h"
 
 /* News from the slots to the views: plain values, copied into a bounded queue. A slot never waits for a
- * view: when the queue is full the oldest progress is dropped, and `lost` counts what else had to go. */
+ * view: when the queue is full a newer progress replaces the queued one of its slot and step, then the
+ * oldest progress goes, and `lost` counts what else had to go (results and states last of all). */
 
 enum slot_state {
 	SLOT_ABSENT,     /* its programmer is not plugged (or was lost) */
@@ -46,10 +47,10 @@ struct event {
 
 struct event_queue;
 
-struct event_queue *event_queue_create(unsigned room);
+struct event_queue *event_queue_create(unsigned room); /* NULL: out of memory */
 void event_queue_destroy(struct event_queue *queue); /* NULL is fine; no other thread may use it any more */
 void event_post(struct event_queue *queue, const struct event *event); /* never blocks for a view; any thread */
-/* Waits until an event, the timeout (-1 for ever) or a wake. True: *out filled. */
+/* Waits for an event or the timeout (-1 for ever, 0 not at all). True: *out filled. */
 bool event_take(struct event_queue *queue, struct event *out, int timeout_ms);
 uint64_t event_lost(struct event_queue *queue);
 

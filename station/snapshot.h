@@ -24,17 +24,28 @@ struct slot_snapshot {
 };
 
 struct snapshot {
-	char station[48], product[64], image_short[9], operator_name[48];
+	char station[48], product[64], operator_name[48];
+	char image_digest[65], image_short[9];
 	int64_t run_id, started_ms;
 	uint64_t count_wanted, finished;
 	struct slot_snapshot slots[STATION_SLOTS];
 	size_t slot_count;
-	char note[320]; /* the latest note for the operator */
-	uint64_t events_lost;
+	char note[320]; /* the latest for the operator: a note, or the sentence of a result that is not PASS */
+	uint64_t events_lost; /* the owner copies event_lost() here before a view looks */
+	struct serial_set *seen; /* owned: serials of this run */
+};
+
+struct snapshot_totals {
+	uint64_t attempts, passed, failed, errors, units, units_first_pass;
 };
 
 void snapshot_init(struct snapshot *snapshot, const struct station_file *file, const char *product,
 		   const char *image_digest, const char *operator_name, uint64_t count_wanted);
+void snapshot_finish(struct snapshot *snapshot); /* every snapshot_init needs one; twice is fine */
 void snapshot_absorb(struct snapshot *snapshot, const struct event *event);
+/* The sum over all slots. */
+void snapshot_total(const struct snapshot *snapshot, struct snapshot_totals *out);
+/* NULL when the index names no slot (events about the whole station have -1). */
+const struct slot_snapshot *snapshot_slot(const struct snapshot *snapshot, int index);
 
 #endif
