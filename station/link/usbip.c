@@ -485,7 +485,7 @@ static int usbip_open(struct host *base, const char *path, struct link **out, st
 	if (set_up(&link->base, raw, &id) != 0) {
 		bool gone = link->gone;
 		usbip_close(&link->base);
-		if (gone)
+		if (gone && !is_listed(host, path))
 			return 1; /* unplugged while it was being opened */
 		return pogo_fail(err, POGO_SYSTEM,
 				 "device %s of the USB/IP server %s:%s does not tell its descriptors; unplug it and plug it "
