@@ -112,7 +112,7 @@ int text_fit(char *out, size_t room, const char *text, int columns, bool utf8)
 				out[0] = '\0';
 				return 0;
 			}
-			strcpy(out + cut, mark);
+			memcpy(out + cut, mark, strlen(mark) + 1);
 			return cut_width + 1;
 		}
 		memcpy(out + used, shown, strlen(shown));
