@@ -34,10 +34,12 @@ struct recipe {
 	uint32_t crystal_hz;   /* on the board; 0 none */
 	bool external_clock;   /* CKSEL external is meant */
 	struct serial_rule serial;
+	char note[200];        /* nothing wrong, but worth a line when the recipe is checked; "" = nothing */
 };
 
 /* Loads and proves: keys, part, image digest, image against part and boot section, fuses safe, serial
- * field free in the image. Errors name file, line and key. */
+ * field free in the image. Errors name file, line and key: POGO_INPUT when something cannot be read or
+ * understood, POGO_NO when it is clear but must not be flashed (digest, image, fuses, lock, serial). */
 int recipe_load(const char *configs, const char *path, struct recipe **out, struct pogo_error *err);
 void recipe_free(struct recipe *recipe); /* NULL is fine */
 

@@ -21,13 +21,15 @@ struct chip_progress {
 	const atomic_bool *stop; /* set: end at the next safe point with FAIL_ABORTED; may be NULL */
 };
 
-/* What identify and later steps learned; all of it goes into the log. */
+/* What identify and later steps learned; all of it goes into the log. A first contact clears it: copy
+ * what is wanted before polling for the next board. */
 struct chip_facts {
 	uint8_t signature[3];
 	uint8_t fuses_found[PART_FUSES], lock_found; /* as read at identify, unmasked */
-	uint8_t fuses_left[PART_FUSES], lock_left;   /* as read back at the end */
+	uint8_t fuses_left[PART_FUSES], lock_left;   /* as read last: after every write, and once more at the end */
 	uint32_t sck_first_hz, sck_fast_hz;          /* SCK of first contact, and of programming */
-	uint32_t retries;                            /* slower SCK steps tried before contact */
+	uint32_t retries;                            /* slower SCK steps tried before contact: 0 = the first choice
+						      * answered, n = the n-th step below it did */
 	uint32_t bytes_written, bytes_verified, pages_skipped;
 	uint32_t readback_crc;                       /* CRC-32 of the flash bytes read back, ascending */
 	uint8_t silicon_id[10];                      /* signature row 0x0E..0x17: lot, wafer, x, y; undocumented, a hint */
