@@ -62,7 +62,8 @@ enum log_serial_result {
 	LOG_SERIAL_BUSY,     /* another open attempt holds the board's number: two boards carry it: refused */
 	LOG_SERIAL_EXHAUSTED /* no number of that width is left: refused */
 };
-/* Binds a serial (and so a unit) to the attempt, durable on return. */
+/* Binds a serial (and so a unit) to the attempt, durable on return. Once per attempt. A refusal (UNKNOWN, BUSY,
+ * EXHAUSTED) returns 0 and binds nothing. `first` also lifts the counter when the recipe raised it later. */
 int log_serial_claim(struct log *log, const struct log_serial_wish *wish, char serial[48],
 		     enum log_serial_result *result, struct log_error *err);
 /* The serial's bytes are on the chip and were read back: WRITTEN. */
@@ -86,7 +87,10 @@ struct log_result {
 	const char *sentence;    /* NULL for PASS */
 	bool has_address;
 	uint32_t address, expected, found;
-	bool serial_may_be_on_chip; /* not PASS: true makes the serial IN DOUBT, false VOID */
+	/* Not PASS: true makes the serial IN DOUBT; false makes a fresh number VOID, and gives a returned one the
+	 * state it had before, if no step was begun after its claim (else the chip may be half erased: IN DOUBT).
+	 * A number that is WRITTEN is on the chip and becomes IN DOUBT in any case. */
+	bool serial_may_be_on_chip;
 	int64_t now_ms, duration_us;
 	const struct log_measure *measures;
 	size_t measure_count;
