@@ -115,6 +115,7 @@ static int load_part(const struct conf_node *group, const char *configs, struct 
 	if (part_load(configs, entry->part, &part, &why) != 0)
 		return conf_fail(group, err, "%s", why.text);
 	entry->section_bytes = (uint32_t)section;
+	entry->section_start = part->flash_bytes - entry->section_bytes;
 	int rc = 0;
 	if (!has_section(part, entry->section_bytes))
 		rc = conf_fail(group, err, "the %s has no boot section of %u bytes", part->title,
@@ -295,6 +296,44 @@ bool bootloader_recognise(const struct bootloader_set *set, const struct hex_ima
 		*file = bootloader_file(*family, crc);
 		if (*file != NULL)
 			return true;
+	}
+	return false;
+}
+
+/* CRC-32 of the data in the section, from its first to its last byte there. */
+static bool section_crc(const struct hex_image *image, const struct bootloader_part *entry,
+			uint32_t *crc)
+{
+	uint64_t end = (uint64_t)entry->section_start + entry->section_bytes;
+	const struct hex_segment *stop = image->segments + image->count;
+	const struct hex_segment *segment = hex_image_from(image, entry->section_start);
+	struct hex_image part;
+	hex_image_init(&part);
+	bool ok = true;
+	for (; segment != NULL && segment != stop && segment->addr < end && ok; segment++) {
+		uint64_t from = segment->addr > entry->section_start ? segment->addr : entry->section_start;
+		uint64_t last = (uint64_t)segment->addr + segment->len;
+		uint64_t until = last < end ? last : end;
+		ok = hex_image_add(&part, (uint32_t)from, segment->bytes + (from - segment->addr),
+				   (size_t)(until - from), HEX_OVERLAP_ERROR, NULL, NULL) == 0;
+	}
+	ok = ok && hex_image_crc32(&part, crc);
+	hex_image_finish(&part);
+	return ok;
+}
+
+bool bootloader_inside(const struct bootloader_set *set, const struct hex_image *image,
+		       const struct bootloader **family, const struct bootloader_file **file)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		*family = &set->family[i];
+		for (size_t p = 0; p < (*family)->part_count; p++) {
+			const struct bootloader_part *entry = &(*family)->parts[p];
+			uint32_t crc;
+			*file = section_crc(image, entry, &crc) ? bootloader_file(*family, crc) : NULL;
+			if (*file != NULL && strcmp((*file)->part, entry->part) == 0)
+				return true;
+		}
 	}
 	return false;
 }

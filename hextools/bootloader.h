@@ -24,6 +24,7 @@ enum bootloader_reset {
 struct bootloader_part {
 	char part[24];
 	uint32_t section_bytes; /* what its boot section must be */
+	uint32_t section_start;
 	bool has_fuses;
 	uint8_t fuses[PART_FUSES];
 	char usb[12]; /* "03EB:2FF4" while the bootloader runs, or empty */
@@ -65,6 +66,10 @@ const struct bootloader_file *bootloader_file(const struct bootloader *family, u
 /* The first known file that the image is: *family and *file, or false. */
 bool bootloader_recognise(const struct bootloader_set *set, const struct hex_image *image,
 			  const struct bootloader **family, const struct bootloader_file **file);
+
+/* The same for an image whose boot section holds a known file, whatever lies below it. */
+bool bootloader_inside(const struct bootloader_set *set, const struct hex_image *image,
+		       const struct bootloader **family, const struct bootloader_file **file);
 
 /* The published fuses of a file, or of its family on this part; NULL if there are none. */
 const uint8_t *bootloader_fuses(const struct bootloader *family, const struct bootloader_file *file,

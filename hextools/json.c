@@ -195,6 +195,11 @@ void json_null(struct json *json, const char *key)
 	put_text(json, "null");
 }
 
+void json_newline(struct json *json)
+{
+	put(json, "\n", 1);
+}
+
 void json_hex(struct json *json, const char *key, const void *bytes, size_t len)
 {
 	const unsigned char *byte = bytes;

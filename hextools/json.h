@@ -27,6 +27,7 @@ void json_int(struct json *json, const char *key, int64_t value);
 void json_double(struct json *json, const char *key, double value); /* not finite writes null */
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
+void json_newline(struct json *json); /* ends a text that stands alone */
 void json_hex(struct json *json, const char *key, const void *bytes, size_t len); /* "00FF…" */
 
 #endif

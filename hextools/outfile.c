@@ -37,6 +37,15 @@ static void outfile_free(struct outfile *file)
 	*file = (struct outfile){0};
 }
 
+static void folder_of(const char *target, char folder[PATH_MAX])
+{
+	const char *slash = strrchr(target, '/');
+	if (slash == NULL)
+		strcpy(folder, ".");
+	else
+		snprintf(folder, PATH_MAX, "%.*s", slash == target ? 1 : (int)(slash - target), target);
+}
+
 static int keep_for_direct(struct outfile *file, const void *data, size_t len,
 			   struct pogo_error *err)
 {
@@ -121,6 +130,22 @@ static int stage(struct outfile *file, const char *path, const void *data, size_
 	return fill_temporary(file, data, len, err);
 }
 
+/* Folder and name of two targets lead to one file (or both are standard output). */
+static bool same_target(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
+	if (strcmp(slash_a != NULL ? slash_a + 1 : a, slash_b != NULL ? slash_b + 1 : b) != 0)
+		return false;
+	char folder_a[PATH_MAX], folder_b[PATH_MAX];
+	struct stat st_a, st_b;
+	folder_of(a, folder_a);
+	folder_of(b, folder_b);
+	return stat(folder_a, &st_a) == 0 && stat(folder_b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+	       st_a.st_ino == st_b.st_ino;
+}
+
 int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,
 		  struct pogo_error *err)
 {
@@ -131,6 +156,14 @@ int outfile_stage(struct outfile_set *set, const char *path, const void *data, s
 	if (stage(file, path, data, len, err) != 0) {
 		outfile_free(file);
 		return -1;
+	}
+	for (size_t i = 0; i < set->count; i++) {
+		if (!same_target(set->files[i].target, file->target))
+			continue;
+		if (file->temporary != NULL)
+			unlink(file->temporary);
+		outfile_free(file);
+		return pogo_fail(err, POGO_INPUT, "two outputs go to \"%s\"", path);
 	}
 	set->count++;
 	return 0;
@@ -158,12 +191,7 @@ static int write_direct(const struct outfile *file, struct pogo_error *err)
 static int sync_folder(const char *target, struct pogo_error *err)
 {
 	char folder[PATH_MAX];
-	const char *slash = strrchr(target, '/');
-	if (slash == NULL)
-		strcpy(folder, ".");
-	else
-		snprintf(folder, sizeof folder, "%.*s", slash == target ? 1 : (int)(slash - target),
-			 target);
+	folder_of(target, folder);
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return 0; /* a folder that may be written but not read: the file is there */

@@ -1,0 +1,206 @@
+#include "hextools/commands.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hextools/bootloader.h"
+#include "hextools/conf.h"
+#include "hextools/ihex.h"
+#include "hextools/json.h"
+#include "hextools/options.h"
+
+static const char help[] =
+	"pogo-hex info [--json] [--configs DIR] IN...\n"
+	"\n"
+	"Says of each Intel HEX file: its ranges and the holes between them, bytes, start record, the\n"
+	"CRC-32 from the lowest to the highest byte (holes as 0xFF), the digest (SHA-256 of the canonical\n"
+	"text, which line ends and record lengths do not change), and the known bootloader in it.\n"
+	"\n"
+	"  --json         one JSON object on standard output\n"
+	"  --configs DIR  folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
+
+/* A person does not read more; a machine takes --json. */
+enum { MAX_LISTED = 40 };
+
+struct finding {
+	const char *path;
+	struct hex_image image;
+	char digest[65];
+	bool has_crc;
+	uint32_t crc;
+	const struct bootloader *family; /* NULL: none known */
+	const struct bootloader_file *file;
+};
+
+static int look(const char *path, const struct bootloader_set *set, struct finding *found,
+		struct pogo_error *err)
+{
+	found->path = path;
+	if (ihex_read_file(path, &found->image, err) != 0 ||
+	    ihex_digest(&found->image, found->digest, err) != 0)
+		return -1;
+	found->has_crc = hex_image_crc32(&found->image, &found->crc);
+	if (!bootloader_recognise(set, &found->image, &found->family, &found->file) &&
+	    !bootloader_inside(set, &found->image, &found->family, &found->file))
+		found->family = NULL;
+	return 0;
+}
+
+static void start_text(const struct hex_image *image, char *out, size_t size)
+{
+	if (image->start_kind == HEX_START_SEGMENT)
+		snprintf(out, size, "%04X:%04X", image->start >> 16, image->start & 0xFFFF);
+	else
+		snprintf(out, size, "%08" PRIX32, image->start);
+}
+
+static uint64_t last_of(const struct hex_segment *segment)
+{
+	return (uint64_t)segment->addr + segment->len - 1;
+}
+
+static void print_ranges(FILE *out, const struct hex_image *image)
+{
+	for (size_t i = 0; i < image->count; i++) {
+		const struct hex_segment *segment = &image->segments[i];
+		if (i == MAX_LISTED && image->count > MAX_LISTED + 1) {
+			fprintf(out, "  … and %zu more ranges (all with --json)\n", image->count - i);
+			return;
+		}
+		if (i > 0)
+			fprintf(out, "  hole     %" PRIu64 " bytes\n",
+				segment->addr - last_of(segment - 1) - 1);
+		fprintf(out, "  range    0x%05" PRIX32 "-0x%05" PRIX64 "  %zu bytes\n", segment->addr,
+			last_of(segment), segment->len);
+	}
+}
+
+static void print_text(FILE *out, const struct finding *found)
+{
+	const struct hex_image *image = &found->image;
+	uint64_t first = image->segments[0].addr, last = last_of(&image->segments[image->count - 1]);
+	fprintf(out, "%s\n", found->path);
+	print_ranges(out, image);
+	fprintf(out, "  bytes    %" PRIu64 " in %zu range%s, span %" PRIu64 "\n", hex_image_bytes(image),
+		image->count, image->count == 1 ? "" : "s", last - first + 1);
+	if (image->start_kind != HEX_START_NONE) {
+		char start[16];
+		start_text(image, start, sizeof start);
+		fprintf(out, "  start    %s\n", start);
+	}
+	if (found->has_crc)
+		fprintf(out, "  crc-32   %08" PRIX32 "\n", found->crc);
+	fprintf(out, "  digest   %s\n", found->digest);
+	if (found->family != NULL)
+		fprintf(out, "  known    %s (%s), bootloader \"%s\" of %s\n", found->file->title,
+			found->file->name, found->family->name, found->file->part);
+}
+
+static void json_known(struct json *json, const struct finding *found)
+{
+	if (found->family == NULL) {
+		json_null(json, "known");
+		return;
+	}
+	json_open(json, "known", '{');
+	json_str(json, "bootloader", found->family->name);
+	json_str(json, "title", found->file->title);
+	json_str(json, "file", found->file->name);
+	json_str(json, "part", found->file->part);
+	json_str(json, "usb", found->file->usb[0] != '\0' ? found->file->usb : NULL);
+	json_bool(json, "sketch", found->file->sketch);
+	json_close(json, '}');
+}
+
+static void json_finding(struct json *json, const struct finding *found)
+{
+	const struct hex_image *image = &found->image;
+	char text[16];
+	json_open(json, NULL, '{');
+	json_str(json, "path", found->path);
+	json_int(json, "bytes", (int64_t)hex_image_bytes(image));
+	json_int(json, "span", (int64_t)(last_of(&image->segments[image->count - 1]) -
+					 image->segments[0].addr + 1));
+	json_open(json, "ranges", '[');
+	for (size_t i = 0; i < image->count; i++) {
+		json_open(json, NULL, '{');
+		json_int(json, "start", image->segments[i].addr);
+		json_int(json, "end", (int64_t)last_of(&image->segments[i]));
+		json_int(json, "bytes", (int64_t)image->segments[i].len);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+	start_text(image, text, sizeof text);
+	json_str(json, "start", image->start_kind != HEX_START_NONE ? text : NULL);
+	snprintf(text, sizeof text, "%08" PRIX32, found->crc);
+	json_str(json, "crc32", found->has_crc ? text : NULL);
+	json_str(json, "digest", found->digest);
+	json_known(json, found);
+	json_close(json, '}');
+}
+
+static int report_json(const struct finding *found, int count, struct pogo_error *err)
+{
+	struct json json;
+	json_init(&json, 2);
+	json_open(&json, NULL, '{');
+	json_open(&json, "images", '[');
+	for (int i = 0; i < count; i++)
+		json_finding(&json, &found[i]);
+	json_close(&json, ']');
+	json_close(&json, '}');
+	json_newline(&json);
+	int rc = json_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
+	json_finish(&json);
+	return rc;
+}
+
+static int report_text(const struct finding *found, int count, struct pogo_error *err)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	if (out == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	for (int i = 0; i < count; i++)
+		print_text(out, &found[i]);
+	int rc = fclose(out) == 0 ? cmd_print(text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
+	free(text);
+	return rc;
+}
+
+int cmd_info(int argc, char **argv, struct pogo_error *err)
+{
+	bool want_help = false, want_json = false;
+	const char *given = NULL;
+	const struct option_spec specs[] = {{"help", 'h', NULL, &want_help},
+					    {"json", 0, NULL, &want_json},
+					    {"configs", 0, &given, NULL},
+					    {NULL, 0, NULL, NULL}};
+	int count;
+	if (options_parse(specs, argc, argv, &count, err) != 0)
+		return -1;
+	if (want_help)
+		return cmd_print(help, err);
+	if (count == 0)
+		return pogo_fail(err, POGO_INPUT, "info needs at least one Intel HEX file");
+	char configs[PATH_MAX];
+	struct bootloader_set set;
+	if (conf_dir(given, configs, sizeof configs, err) != 0 ||
+	    bootloader_load_all(configs, &set, err) != 0)
+		return -1;
+	struct finding *found = calloc((size_t)count, sizeof *found);
+	int rc = found == NULL ? pogo_fail(err, POGO_SYSTEM, "out of memory") : 0;
+	for (int i = 0; i < count && rc == 0; i++)
+		rc = look(argv[i], &set, &found[i], err);
+	if (rc == 0)
+		rc = want_json ? report_json(found, count, err) : report_text(found, count, err);
+	for (int i = 0; found != NULL && i < count; i++)
+		hex_image_finish(&found[i].image);
+	free(found);
+	bootloader_set_finish(&set);
+	return rc;
+}

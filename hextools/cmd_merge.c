@@ -1,0 +1,239 @@
+#include "hextools/commands.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hextools/conf.h"
+#include "hextools/fit.h"
+#include "hextools/ihex.h"
+#include "hextools/options.h"
+#include "hextools/outfile.h"
+#include "hextools/part.h"
+
+static const char help[] =
+	"pogo-hex merge -o OUT [options] IN[@OFFSET]...\n"
+	"\n"
+	"Joins Intel HEX files into one canonical file. OFFSET (decimal or 0x..., may be negative) moves a\n"
+	"file's data; its start record stays as it is.\n"
+	"\n"
+	"  -o, --output OUT   where to write (\"-\": standard output)\n"
+	"  --part P           the result must fit this part's flash and EEPROM\n"
+	"  --overlap RULE     bytes that are in two files: error (default) refuses them, same allows equal\n"
+	"                     ones, first or last says which file wins\n"
+	"  --start RULE       start records that differ are refused, unless first or last wins, or drop\n"
+	"                     leaves every start record out\n"
+	"  --configs DIR      folder with parts/ (else $POGOLINE_CONFIGS, else found)\n";
+
+enum start_rule { START_EQUAL, START_FIRST, START_LAST, START_DROP };
+
+struct source {
+	const char *path; /* without the offset; owned by `text` */
+	char *text;
+	struct hex_image image;
+};
+
+struct merge {
+	enum hex_overlap overlap;
+	enum start_rule start;
+	const char *output, *part, *configs;
+	struct source *sources;
+	int count;
+	struct hex_image result;
+};
+
+/* Index of the word in the list, -1 with a message. */
+static int one_of(const char *text, const char *option, const char *const words[], const char *list,
+		  struct pogo_error *err)
+{
+	for (int i = 0; words[i] != NULL; i++)
+		if (strcmp(text, words[i]) == 0)
+			return i;
+	return pogo_fail(err, POGO_INPUT, "--%s \"%.40s\" is none of %s", option, text, list);
+}
+
+static int read_rules(struct merge *merge, const char *overlap, const char *start,
+		      struct pogo_error *err)
+{
+	static const char *const overlaps[] = {"error", "same", "first", "last", NULL};
+	static const char *const starts[] = {"equal", "first", "last", "drop", NULL};
+	int o = overlap == NULL ? HEX_OVERLAP_ERROR
+				: one_of(overlap, "overlap", overlaps, "error, same, first, last", err);
+	if (o < 0)
+		return -1;
+	int s = start == NULL ? START_EQUAL : one_of(start, "start", starts, "equal, first, last, drop", err);
+	if (s < 0)
+		return -1;
+	merge->overlap = (enum hex_overlap)o;
+	merge->start = (enum start_rule)s;
+	return 0;
+}
+
+/* "FILE@OFFSET": the last @ counts, and only if a number follows it. */
+static int read_source(const char *word, struct source *source, struct pogo_error *err)
+{
+	int64_t offset = 0;
+	source->text = strdup(word);
+	if (source->text == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	source->path = source->text;
+	char *at = strrchr(source->text, '@');
+	const int64_t most = (int64_t)1 << 32;
+	if (at != NULL && strspn(at + 1, "+-0123456789") > 0) {
+		if (options_number(at + 1, "offset", -most, most, &offset, err) != 0)
+			return -1;
+		*at = '\0';
+	}
+	if (ihex_read_file(source->path, &source->image, err) != 0)
+		return -1;
+	struct pogo_error why;
+	if (hex_image_shift(&source->image, offset, &why) != 0)
+		return pogo_fail(err, why.kind, "\"%.150s\": %.300s", source->path, why.text);
+	return 0;
+}
+
+/* Which earlier source brought the byte that stands at addr. */
+static const char *owner(const struct merge *merge, int before, uint32_t addr)
+{
+	const char *path = "an earlier file";
+	for (int i = 0; i < before; i++) {
+		const struct hex_segment *segment = hex_image_from(&merge->sources[i].image, addr);
+		if (segment == NULL || segment->addr > addr)
+			continue;
+		path = merge->sources[i].path;
+		if (merge->overlap != HEX_OVERLAP_LAST)
+			break;
+	}
+	return path;
+}
+
+static int conflict_between(const struct merge *merge, int later, const struct hex_conflict *run,
+			    struct pogo_error *err)
+{
+	const char *new_path = merge->sources[later].path;
+	uint64_t last = run->addr + run->len - 1;
+	if (run->differing == 0)
+		return pogo_fail(err, POGO_NO,
+				 "\"%.100s\" and \"%.100s\" both have 0x%05" PRIX32 "-0x%05" PRIX64
+				 " (%" PRIu64 " bytes, all equal); --overlap same allows that",
+				 owner(merge, later, run->addr), new_path, run->addr, last, run->len);
+	return pogo_fail(err, POGO_NO,
+			 "\"%.100s\" and \"%.100s\" both have 0x%05" PRIX32 "-0x%05" PRIX64 " (%" PRIu64
+			 " bytes) and %" PRIu64 " differ, first at 0x%05" PRIX32
+			 ": %02X against %02X; --overlap first or last says which file wins",
+			 owner(merge, later, run->first_differing), new_path, run->addr, last, run->len,
+			 run->differing, run->first_differing, run->old_byte, run->new_byte);
+}
+
+static int join_start(struct merge *merge, int i, struct pogo_error *err)
+{
+	const struct hex_image *from = &merge->sources[i].image;
+	struct hex_image *to = &merge->result;
+	if (merge->start == START_DROP || from->start_kind == HEX_START_NONE)
+		return 0;
+	bool none = to->start_kind == HEX_START_NONE;
+	bool equal = to->start_kind == from->start_kind && to->start == from->start;
+	if (!none && !equal && merge->start == START_EQUAL)
+		return pogo_fail(err, POGO_NO,
+				 "\"%.150s\" has start record %08" PRIX32
+				 ", a file before it has %08" PRIX32
+				 "; --start first, last or drop says what to keep",
+				 merge->sources[i].path, from->start, to->start);
+	if (none || merge->start == START_LAST) {
+		to->start_kind = from->start_kind;
+		to->start = from->start;
+	}
+	return 0;
+}
+
+static int join_source(struct merge *merge, int i, struct pogo_error *err)
+{
+	const struct hex_image *from = &merge->sources[i].image;
+	for (size_t s = 0; s < from->count; s++) {
+		struct hex_conflict run = {.len = 0};
+		if (hex_image_add(&merge->result, from->segments[s].addr, from->segments[s].bytes,
+				  from->segments[s].len, merge->overlap, &run, err) == 0)
+			continue;
+		return run.len > 0 ? conflict_between(merge, i, &run, err) : -1;
+	}
+	return join_start(merge, i, err);
+}
+
+static int check_part(const struct merge *merge, struct pogo_error *err)
+{
+	char configs[PATH_MAX];
+	struct part *part;
+	if (merge->part == NULL)
+		return 0;
+	if (conf_dir(merge->configs, configs, sizeof configs, err) != 0 ||
+	    part_load(configs, merge->part, &part, err) != 0)
+		return -1;
+	int rc = fit_check(part, &merge->result, merge->output, err);
+	free(part);
+	return rc;
+}
+
+static int write_result(const struct merge *merge, struct pogo_error *err)
+{
+	char *text;
+	size_t len;
+	if (ihex_format(&merge->result, 16, &text, &len, err) != 0)
+		return -1;
+	int rc = outfile_write(merge->output, text, len, err);
+	free(text);
+	return rc;
+}
+
+static int merge_all(struct merge *merge, char **words, struct pogo_error *err)
+{
+	int inputs = 0;
+	for (int i = 0; i < merge->count; i++) {
+		if (read_source(words[i], &merge->sources[i], err) != 0)
+			return -1;
+		inputs += strcmp(merge->sources[i].path, "-") == 0;
+		if (inputs > 1)
+			return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
+	}
+	for (int i = 0; i < merge->count; i++)
+		if (join_source(merge, i, err) != 0)
+			return -1;
+	if (check_part(merge, err) != 0)
+		return -1;
+	return write_result(merge, err);
+}
+
+int cmd_merge(int argc, char **argv, struct pogo_error *err)
+{
+	struct merge merge = {.count = 0};
+	const char *overlap = NULL, *start = NULL;
+	bool want_help = false;
+	const struct option_spec specs[] = {
+		{"help", 'h', NULL, &want_help},	{"output", 'o', &merge.output, NULL},
+		{"part", 0, &merge.part, NULL},		{"overlap", 0, &overlap, NULL},
+		{"start", 0, &start, NULL},		{"configs", 0, &merge.configs, NULL},
+		{NULL, 0, NULL, NULL},
+	};
+	if (options_parse(specs, argc, argv, &merge.count, err) != 0)
+		return -1;
+	if (want_help)
+		return cmd_print(help, err);
+	if (merge.output == NULL)
+		return pogo_fail(err, POGO_INPUT, "merge needs -o OUT");
+	if (merge.count == 0)
+		return pogo_fail(err, POGO_INPUT, "merge needs at least one Intel HEX file");
+	if (read_rules(&merge, overlap, start, err) != 0)
+		return -1;
+	merge.sources = calloc((size_t)merge.count, sizeof *merge.sources);
+	if (merge.sources == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	int rc = merge_all(&merge, argv, err);
+	for (int i = 0; i < merge.count; i++) {
+		hex_image_finish(&merge.sources[i].image);
+		free(merge.sources[i].text);
+	}
+	free(merge.sources);
+	hex_image_finish(&merge.result);
+	return rc;
+}

@@ -1,0 +1,180 @@
+#include "hextools/commands.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hextools/conf.h"
+#include "hextools/ihex.h"
+#include "hextools/options.h"
+#include "hextools/outfile.h"
+#include "hextools/release.h"
+
+static const char help[] =
+	"pogo-hex release --part P --bootloader B --app A -o OUT [options]\n"
+	"\n"
+	"Joins a bootloader and an application into one image and proves that image, part, boot section,\n"
+	"fuses and lock bits fit each other. A refusal (exit 1) says what does not and writes nothing.\n"
+	"\n"
+	"  --part P             a part of configs/parts, like atmega32u4\n"
+	"  --bootloader FILE    Intel HEX; released bootloaders are recognised\n"
+	"  --app FILE           Intel HEX\n"
+	"  --eeprom FILE        Intel HEX from 0 or from 0x810000, becomes part of the image\n"
+	"  -o, --output OUT     the image\n"
+	"  --fuses L,H[,E]      low, high, extended; left out: those published for a known bootloader\n"
+	"  --lock X             lock byte; left out: lock bits stay open\n"
+	"  --crystal HZ         crystal on the board (default 16000000, 0 = none)\n"
+	"  --external-clock     the board really feeds a clock signal to XTAL1\n"
+	"  --manifest M.json    what went in and what came out, with digests\n"
+	"  --recipe R.cfg       a recipe for pogo-station to start from\n"
+	"  --product NAME       the recipe's product (default: the application's name)\n"
+	"  --json               the manifest on standard output as well\n"
+	"  --configs DIR        folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
+
+struct outputs {
+	const char *image, *manifest, *recipe, *product;
+	bool json;
+};
+
+static int stage_image(const struct release *release, const struct outputs *to,
+		       struct outfile_set *set, struct pogo_error *err)
+{
+	char *text;
+	size_t len;
+	if (ihex_format(&release->image, 16, &text, &len, err) != 0)
+		return -1;
+	int rc = outfile_stage(set, to->image, text, len, err);
+	free(text);
+	return rc;
+}
+
+static int stage_manifest(const struct release *release, const struct outputs *to,
+			  struct outfile_set *set, struct pogo_error *err)
+{
+	char *text;
+	size_t len;
+	int rc = 0;
+	if (release_manifest(release, to->image, &text, &len, err) != 0)
+		return -1;
+	if (to->manifest != NULL)
+		rc = outfile_stage(set, to->manifest, text, len, err);
+	if (rc == 0 && to->json)
+		rc = outfile_stage(set, "-", text, len, err);
+	free(text);
+	return rc;
+}
+
+static int stage_recipe(const struct release *release, const struct outputs *to,
+			struct outfile_set *set, struct pogo_error *err)
+{
+	char *text;
+	size_t len;
+	if (to->recipe == NULL)
+		return 0;
+	if (release_recipe(release, to->image, to->recipe, to->product, &text, &len, err) != 0)
+		return -1;
+	int rc = outfile_stage(set, to->recipe, text, len, err);
+	free(text);
+	return rc;
+}
+
+static int write_outputs(const struct release *release, const struct outputs *to,
+			 struct pogo_error *err)
+{
+	struct outfile_set set = {.count = 0};
+	if (stage_image(release, to, &set, err) != 0 || stage_manifest(release, to, &set, err) != 0 ||
+	    stage_recipe(release, to, &set, err) != 0) {
+		outfile_discard(&set);
+		return -1;
+	}
+	return outfile_commit(&set, err);
+}
+
+/* One line that says what was made, unless standard output carries data already. */
+static int say_done(const struct release *release, const struct outputs *to, struct pogo_error *err)
+{
+	char text[1024];
+	if (to->json || strcmp(to->image, "-") == 0 ||
+	    (to->manifest != NULL && strcmp(to->manifest, "-") == 0) ||
+	    (to->recipe != NULL && strcmp(to->recipe, "-") == 0))
+		return 0;
+	snprintf(text, sizeof text,
+		 "%.400s: %llu bytes for %s, bootloader at 0x%05X, crc-32 %08X, sha-256 %s\n", to->image,
+		 (unsigned long long)hex_image_bytes(&release->image), release->part->title,
+		 release->boot_start, release->crc32, release->digest);
+	return cmd_print(text, err);
+}
+
+static int check_words(const struct release_order *order, const struct outputs *to, int words,
+		       char **argv, struct pogo_error *err)
+{
+	const struct {
+		const char *value, *option;
+	} needed[] = {{order->part, "--part"},
+		      {order->bootloader, "--bootloader"},
+		      {order->application, "--app"},
+		      {to->image, "-o OUT"}};
+	if (words > 0)
+		return pogo_fail(err, POGO_INPUT, "\"%.60s\": release takes options only; see --help", argv[0]);
+	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+		if (needed[i].value == NULL)
+			return pogo_fail(err, POGO_INPUT, "release needs %s; see --help", needed[i].option);
+	return 0;
+}
+
+static int run(struct release_order *order, const struct outputs *to, struct pogo_error *err)
+{
+	struct release release;
+	if (release_make(order, &release, err) != 0)
+		return -1;
+	int rc = write_outputs(&release, to, err);
+	for (size_t i = 0; rc == 0 && i < release.note_count; i++)
+		cmd_note(release.notes[i]);
+	if (rc == 0)
+		rc = say_done(&release, to, err);
+	release_finish(&release);
+	return rc;
+}
+
+int cmd_release(int argc, char **argv, struct pogo_error *err)
+{
+	struct release_order order = {.crystal_hz = 16000000};
+	struct outputs to = {.json = false};
+	const char *crystal = NULL, *given = NULL;
+	bool want_help = false;
+	const struct option_spec specs[] = {
+		{"help", 'h', NULL, &want_help},
+		{"part", 0, &order.part, NULL},
+		{"bootloader", 0, &order.bootloader, NULL},
+		{"app", 0, &order.application, NULL},
+		{"eeprom", 0, &order.eeprom, NULL},
+		{"output", 'o', &to.image, NULL},
+		{"fuses", 0, &order.fuses, NULL},
+		{"lock", 0, &order.lock, NULL},
+		{"crystal", 0, &crystal, NULL},
+		{"external-clock", 0, NULL, &order.external_clock},
+		{"manifest", 0, &to.manifest, NULL},
+		{"recipe", 0, &to.recipe, NULL},
+		{"product", 0, &to.product, NULL},
+		{"json", 0, NULL, &to.json},
+		{"configs", 0, &given, NULL},
+		{NULL, 0, NULL, NULL},
+	};
+	char configs[PATH_MAX];
+	int64_t hz = order.crystal_hz;
+	int words;
+	if (options_parse(specs, argc, argv, &words, err) != 0)
+		return -1;
+	if (want_help)
+		return cmd_print(help, err);
+	if (check_words(&order, &to, words, argv, err) != 0)
+		return -1;
+	if (crystal != NULL && options_number(crystal, "--crystal", 0, 100000000, &hz, err) != 0)
+		return -1;
+	order.crystal_hz = (uint32_t)hz;
+	if (conf_dir(given, configs, sizeof configs, err) != 0)
+		return -1;
+	order.configs = configs;
+	return run(&order, &to, err);
+}

@@ -1,0 +1,70 @@
+#include "hextools/commands.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hextools/outfile.h"
+#include "hextools/version.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv, struct pogo_error *err);
+};
+
+static const struct command commands[] = {
+	{"info", cmd_info},
+	{"merge", cmd_merge},
+	{"release", cmd_release},
+};
+
+static const char help[] =
+	"pogo-hex: joins and proves the images that a production line programs\n"
+	"\n"
+	"  pogo-hex info [--json] IN...            what is in Intel HEX files\n"
+	"  pogo-hex merge -o OUT IN[@OFFSET]...    several files into one\n"
+	"  pogo-hex release --part P --bootloader B --app A -o OUT [...]\n"
+	"                                          a proved image with manifest and recipe\n"
+	"\n"
+	"  pogo-hex COMMAND --help                 the command's options\n"
+	"  pogo-hex --version\n"
+	"\n"
+	"\"-\" is standard input or output. Exit code: 0 done, 1 the answer is no (a conflict, a part\n"
+	"that does not fit), 2 wrong usage or unreadable input, 3 the system failed. On 1, 2 and 3 no\n"
+	"output file has been written or changed.\n";
+
+void cmd_note(const char *sentence)
+{
+	fprintf(stderr, "pogo-hex: %s\n", sentence);
+}
+
+int cmd_print(const char *text, struct pogo_error *err)
+{
+	return outfile_write("-", text, strlen(text), err);
+}
+
+static int dispatch(int argc, char **argv, struct pogo_error *err)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+		return cmd_print(help, err);
+	if (strcmp(word, "--version") == 0)
+		return cmd_print("pogo-hex " POGO_VERSION "\n", err);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(word, commands[i].name) == 0)
+			return commands[i].run(argc - 2, argv + 2, err);
+	if (*word == '\0')
+		return pogo_fail(err, POGO_INPUT, "which command? info, merge or release; see --help");
+	return pogo_fail(err, POGO_INPUT, "unknown command \"%.40s\"; see --help", word);
+}
+
+int pogo_hex_run(int argc, char **argv)
+{
+	struct pogo_error err = {0};
+	/* A reader that goes away is an error of a write, not a silent death. */
+	signal(SIGPIPE, SIG_IGN);
+	if (dispatch(argc, argv, &err) == 0)
+		return 0;
+	cmd_note(err.text);
+	return (int)err.kind;
+}

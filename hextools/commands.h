@@ -1,0 +1,20 @@
+#ifndef POGO_HEXTOOLS_COMMANDS_H
+#define POGO_HEXTOOLS_COMMANDS_H
+
+#include "hextools/err.h"
+
+/* pogo-hex itself, callable by a test: argv as main gets it, returns the exit code. */
+int pogo_hex_run(int argc, char **argv);
+
+/* The commands. argv[0] is the first word behind the command's name. 0, or -1 with *err. */
+int cmd_info(int argc, char **argv, struct pogo_error *err);
+int cmd_merge(int argc, char **argv, struct pogo_error *err);
+int cmd_release(int argc, char **argv, struct pogo_error *err);
+
+/* A line on stderr for what is worth knowing but wrong with nothing: "pogo-hex: " and the sentence. */
+void cmd_note(const char *sentence);
+
+/* Writes a text to standard output, whole. */
+int cmd_print(const char *text, struct pogo_error *err);
+
+#endif

@@ -1,0 +1,66 @@
+#ifndef POGO_HEXTOOLS_RELEASE_H
+#define POGO_HEXTOOLS_RELEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hextools/bootloader.h"
+#include "hextools/image.h"
+#include "hextools/part.h"
+
+/* A release: bootloader and application (and EEPROM) joined into one image, proved against part, boot
+ * section, fuses and lock. Nothing is written here. */
+
+enum { RELEASE_INPUTS = 3, RELEASE_NOTES = 6 };
+
+/* What is asked for; NULL = not given. */
+struct release_order {
+	const char *configs, *part;
+	const char *bootloader, *application, *eeprom; /* files; eeprom may be NULL */
+	const char *fuses, *lock;                      /* as on a command line */
+	uint32_t crystal_hz;
+	bool external_clock;
+};
+
+struct release_input {
+	const char *role, *path; /* borrowed from the order */
+	char sha256[65];         /* of the file's bytes */
+	struct hex_image image;  /* where it stands in the release */
+};
+
+struct release {
+	struct part *part;
+	struct bootloader_set known;
+	struct release_input inputs[RELEASE_INPUTS];
+	size_t input_count;
+	struct hex_image image;
+	char digest[65]; /* ihex_digest */
+	uint32_t crc32;
+
+	const struct bootloader *family;      /* of the recognised bootloader, else NULL */
+	const struct bootloader_file *file;
+	uint32_t boot_start, boot_bytes;
+	bool has_fuses, has_lock;
+	uint8_t fuses[PART_FUSES], lock; /* bits that do not exist are 1 */
+	uint32_t crystal_hz;
+	bool external_clock;
+
+	char notes[RELEASE_NOTES][240]; /* worth knowing, wrong with nothing */
+	size_t note_count;
+};
+
+/* Refusals are POGO_NO; unreadable words and files POGO_INPUT. On failure *release is finished. */
+int release_make(const struct release_order *order, struct release *release, struct pogo_error *err);
+void release_finish(struct release *release); /* safe when zeroed */
+
+/* The manifest: JSON, the same text for the same input (no times, base names only). image_path is
+ * the file that will hold the image. *text is malloc'ed, the caller frees it. */
+int release_manifest(const struct release *release, const char *image_path, char **text, size_t *len,
+		     struct pogo_error *err);
+
+/* A recipe for the station to start from; needs fuses. Both paths are of files yet to be written; the
+ * image is named relative to the recipe. product NULL: the application's name. */
+int release_recipe(const struct release *release, const char *image_path, const char *recipe_path,
+		   const char *product, char **text, size_t *len, struct pogo_error *err);
+
+#endif

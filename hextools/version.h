@@ -1,0 +1,6 @@
+#ifndef POGO_HEXTOOLS_VERSION_H
+#define POGO_HEXTOOLS_VERSION_H
+
+#define POGO_VERSION "0.1.0"
+
+#endif
