@@ -9,6 +9,7 @@
 
 enum {
 	POLLS_PER_SLOW_TRY = 4, /* every fourth poll in vain looks for a slower chip */
+	POLLS_FOR_LAST = 2,     /* the first polls after a lost contact use the last board's SCK */
 	SLOWEST_HZ = 1000,      /* below, one try of a USBasp takes more than two seconds */
 	CAUTIOUS_HZ =
 	        125000,    /* below a quarter of the 1 MHz that every RC part is delivered with */
@@ -86,6 +87,12 @@ static uint32_t poll_sck(const struct chip *chip, uint32_t *below)
 	uint32_t start = step_within(info, start_sck(chip)), sck = start, steps = 0, nth;
 
 	*below = 0;
+	/* Right after a contact was lost it is most likely the same board that answers again. */
+	if (chip->polls < POLLS_FOR_LAST && chip->facts.sck_first_hz &&
+	    chip->facts.sck_first_hz < start) {
+		*below = chip->facts.retries;
+		return chip->facts.sck_first_hz;
+	}
 	if (chip->polls % POLLS_PER_SLOW_TRY != POLLS_PER_SLOW_TRY - 1)
 		return start;
 	for (uint32_t hz = step_below(info, start); hz; hz = step_below(info, hz))

@@ -45,7 +45,7 @@ struct chip {
 	struct chip_facts facts;
 	uint32_t sck_hz;  /* in force while attached */
 	bool attached;
-	unsigned polls;   /* attach calls since the last success: chooses slower SCK now and then */
+	unsigned polls;   /* attach calls in vain since the last success: chooses the SCK of the next one */
 };
 
 struct chip_driver {
