@@ -49,7 +49,8 @@ void clock_sleep_us(int64_t us)
 		return;
 	/* An absolute end: a signal in between neither shortens nor stretches the sleep. */
 	int64_t end = clock_now() + us * NS_PER_US;
-	struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S)};
+	struct timespec until = {.tv_sec = (time_t)(end / NS_PER_S),
+	                         .tv_nsec = (long)(end % NS_PER_S)};
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
 }

@@ -59,16 +59,16 @@ int fault_set(struct fault *fault, enum fail_code code, const char *format, ...)
 	return -1;
 }
 
-int fault_byte(struct fault *fault, enum fail_code code, uint32_t address, uint32_t expected, uint32_t found,
-	       const char *format, ...)
+int fault_byte(struct fault *fault, enum fail_code code, uint32_t address, uint32_t expected,
+               uint32_t found, const char *format, ...)
 {
 	va_list ap;
 
 	*fault = (struct fault){.code = code,
-				.has_address = true,
-				.address = address,
-				.expected = expected,
-				.found = found};
+	                        .has_address = true,
+	                        .address = address,
+	                        .expected = expected,
+	                        .found = found};
 	va_start(ap, format);
 	vsnprintf(fault->text, sizeof fault->text, format, ap);
 	va_end(ap);

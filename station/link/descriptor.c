@@ -2,15 +2,15 @@
 
 enum { DEFAULT_LANGUAGE = 0x0409, MAX_DESCRIPTOR = 255 };
 
-static int get_descriptor(struct link *link, uint8_t type, uint8_t index, uint16_t language, uint8_t *raw,
-			  uint16_t room, deadline_t deadline)
+static int get_descriptor(struct link *link, uint8_t type, uint8_t index, uint16_t language,
+                          uint8_t *raw, uint16_t room, deadline_t deadline)
 {
-	return link->ops->control(link, USB_DEVICE_TO_HOST, USB_GET_DESCRIPTOR, (uint16_t)(type << 8 | index),
-				  language, raw, room, deadline);
+	return link->ops->control(link, USB_DEVICE_TO_HOST, USB_GET_DESCRIPTOR,
+	                          (uint16_t)(type << 8 | index), language, raw, room, deadline);
 }
 
-int descriptor_read_device(struct link *link, struct usb_identity *identity, struct device_strings *strings,
-			   deadline_t deadline)
+int descriptor_read_device(struct link *link, struct usb_identity *identity,
+                           struct device_strings *strings, deadline_t deadline)
 {
 	uint8_t raw[18] = {0};
 	int got = get_descriptor(link, USB_DEVICE_DESCRIPTOR, 0, 0, raw, sizeof raw, deadline);
@@ -85,20 +85,21 @@ void descriptor_text(const uint8_t *raw, size_t len, char *out, size_t room)
 }
 
 static void read_string(struct link *link, uint8_t index, uint16_t language, char *out, size_t room,
-			deadline_t deadline)
+                        deadline_t deadline)
 {
 	uint8_t raw[MAX_DESCRIPTOR] = {0};
 
 	out[0] = '\0';
 	if (index == 0)
 		return;
-	int got = get_descriptor(link, USB_STRING_DESCRIPTOR, index, language, raw, sizeof raw, deadline);
+	int got = get_descriptor(link, USB_STRING_DESCRIPTOR, index, language, raw, sizeof raw,
+	                         deadline);
 	if (got >= 2 && raw[1] == USB_STRING_DESCRIPTOR)
 		descriptor_text(raw, (size_t)got, out, room);
 }
 
-void descriptor_read_strings(struct link *link, const struct device_strings *strings, struct usb_identity *identity,
-			     deadline_t deadline)
+void descriptor_read_strings(struct link *link, const struct device_strings *strings,
+                             struct usb_identity *identity, deadline_t deadline)
 {
 	uint8_t raw[MAX_DESCRIPTOR] = {0};
 	uint16_t language = DEFAULT_LANGUAGE;
@@ -109,8 +110,10 @@ void descriptor_read_strings(struct link *link, const struct device_strings *str
 	int got = get_descriptor(link, USB_STRING_DESCRIPTOR, 0, 0, raw, sizeof raw, deadline);
 	if (got >= 4 && raw[1] == USB_STRING_DESCRIPTOR)
 		language = (uint16_t)(raw[2] | raw[3] << 8);
-	read_string(link, strings->manufacturer, language, identity->manufacturer, sizeof identity->manufacturer,
-		    deadline);
-	read_string(link, strings->product, language, identity->name, sizeof identity->name, deadline);
-	read_string(link, strings->serial, language, identity->serial, sizeof identity->serial, deadline);
+	read_string(link, strings->manufacturer, language, identity->manufacturer,
+	            sizeof identity->manufacturer, deadline);
+	read_string(link, strings->product, language, identity->name, sizeof identity->name,
+	            deadline);
+	read_string(link, strings->serial, language, identity->serial, sizeof identity->serial,
+	            deadline);
 }

@@ -40,7 +40,8 @@ static int finish_connect(int fd, deadline_t deadline)
 /* Returns the socket, or -errno. */
 static int connect_one(const struct addrinfo *to, deadline_t deadline)
 {
-	int fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
+	int fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	                to->ai_protocol);
 
 	if (fd < 0)
 		return -errno;
@@ -65,16 +66,20 @@ int socket_connect(const char *host, const char *port, deadline_t deadline, stru
 	int failed = getaddrinfo(host, port, &hints, &list);
 
 	if (failed != 0)
-		return pogo_fail(err, POGO_SYSTEM, "cannot find the address of the USB/IP server %s:%s: %s; correct the name",
-				 host, port, gai_strerror(failed));
+		return pogo_fail(
+		        err, POGO_SYSTEM,
+		        "cannot find the address of the USB/IP server %s:%s: %s; correct the name",
+		        host, port, gai_strerror(failed));
 	int fd = -EADDRNOTAVAIL;
 	for (const struct addrinfo *to = list; to != NULL && fd < 0; to = to->ai_next)
 		fd = connect_one(to, deadline);
 	freeaddrinfo(list);
 	if (fd < 0) {
 		return pogo_fail(err, POGO_SYSTEM,
-				 "no USB/IP server answers at %s:%s (%s); start usbipd or pogo-bench there, or correct the "
-				 "address", host, port, strerrordesc_np(-fd));
+		                 "no USB/IP server answers at %s:%s (%s); start usbipd or "
+		                 "pogo-bench there, or correct the "
+		                 "address",
+		                 host, port, strerrordesc_np(-fd));
 	}
 	return fd;
 }

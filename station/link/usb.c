@@ -10,12 +10,15 @@
 
 #include "station/link/descriptor.h"
 
-/* This machine's USB. One thread per host runs libusb_handle_events; a slot thread submits a transfer
- * and waits on a condition until the callback, run by the event thread, says that it is over. */
+/* This machine's USB. One thread per host runs libusb_handle_events; a slot thread submits a
+ * transfer and waits on a condition until the callback, run by the event thread, says that it is
+ * over. */
 
 enum {
-	LOOK_AGAIN_MS = 500, /* wait_change never sleeps longer: covers a missed event and systems without hotplug */
-	LEFT_MS = 300,       /* an unplugged device fails with a bus error first; the kernel needs this to notice */
+	LOOK_AGAIN_MS = 500, /* wait_change never sleeps longer: covers a missed event and systems
+	                        without hotplug */
+	LEFT_MS = 300, /* an unplugged device fails with a bus error first; the kernel needs this to
+	                  notice */
 	STRINGS_MS = 500,
 	EVENT_TICK_S = 1,
 	MAX_PORTS = 7,
@@ -53,7 +56,7 @@ struct flight { /* one transfer; lives on the stack of the thread that waits for
 	bool over;
 };
 
-/* ---- waiting -------------------------------------------------------------------------------------- */
+/* ---- waiting ---------------------------------------------------------------------------- */
 
 static void init_monotonic(pthread_cond_t *cond)
 {
@@ -68,7 +71,8 @@ static void init_monotonic(pthread_cond_t *cond)
 /* Returns non-zero at the deadline. */
 static int wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, deadline_t deadline)
 {
-	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = deadline % 1000000000};
+	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000),
+	                               .tv_nsec = deadline % 1000000000};
 
 	return pthread_cond_timedwait(cond, lock, &until);
 }
@@ -89,8 +93,8 @@ static void *run_events(void *context)
 }
 
 /* Runs in the event thread, where libusb may not be called back: it only marks and signals. */
-static int LIBUSB_CALL on_hotplug(libusb_context *usb, libusb_device *device, libusb_hotplug_event event,
-				  void *context)
+static int LIBUSB_CALL on_hotplug(libusb_context *usb, libusb_device *device,
+                                  libusb_hotplug_event event, void *context)
 {
 	struct usb_host *host = context;
 
@@ -108,7 +112,7 @@ static int LIBUSB_CALL on_hotplug(libusb_context *usb, libusb_device *device, li
 	return 0;
 }
 
-/* ---- transfers ------------------------------------------------------------------------------------ */
+/* ---- transfers -------------------------------------------------------------------------- */
 
 static void LIBUSB_CALL on_transfer(struct libusb_transfer *transfer)
 {
@@ -178,7 +182,8 @@ static int fly(struct usb_link *link, struct flight *flight, deadline_t deadline
 	while (!flight->over) {
 		if (cancelled) {
 			pthread_cond_wait(&link->finished, &host->lock);
-		} else if (wait_until(&link->finished, &host->lock, deadline) != 0 && !flight->over) {
+		} else if (wait_until(&link->finished, &host->lock, deadline) != 0 &&
+		           !flight->over) {
 			pthread_mutex_unlock(&host->lock);
 			libusb_cancel_transfer(flight->transfer);
 			pthread_mutex_lock(&host->lock);
@@ -197,8 +202,8 @@ static bool is_gone(struct usb_link *link)
 	return gone;
 }
 
-static int usb_control(struct link *base, uint8_t request_type, uint8_t request, uint16_t value, uint16_t index,
-		       void *data, uint16_t length, deadline_t deadline)
+static int usb_control(struct link *base, uint8_t request_type, uint8_t request, uint16_t value,
+                       uint16_t index, void *data, uint16_t length, deadline_t deadline)
 {
 	struct usb_link *link = (struct usb_link *)base;
 
@@ -213,7 +218,8 @@ static int usb_control(struct link *base, uint8_t request_type, uint8_t request,
 		libusb_fill_control_setup(buffer, request_type, request, value, index, length);
 		if (!(request_type & LIBUSB_ENDPOINT_IN) && length > 0)
 			memcpy(buffer + LIBUSB_CONTROL_SETUP_SIZE, data, length);
-		libusb_fill_control_transfer(flight.transfer, link->handle, buffer, on_transfer, &flight, 0);
+		libusb_fill_control_transfer(flight.transfer, link->handle, buffer, on_transfer,
+		                             &flight, 0);
 		result = fly(link, &flight, deadline);
 		if (result > length)
 			result = length;
@@ -240,7 +246,8 @@ static int claim(struct usb_link *link)
 	return 0;
 }
 
-static int usb_bulk(struct link *base, uint8_t endpoint, void *data, size_t length, deadline_t deadline)
+static int usb_bulk(struct link *base, uint8_t endpoint, void *data, size_t length,
+                    deadline_t deadline)
 {
 	struct usb_link *link = (struct usb_link *)base;
 
@@ -257,7 +264,8 @@ static int usb_bulk(struct link *base, uint8_t endpoint, void *data, size_t leng
 		libusb_free_transfer(flight.transfer);
 		return -LINK_IO;
 	}
-	libusb_fill_bulk_transfer(flight.transfer, link->handle, endpoint, data, (int)length, on_transfer, &flight, 0);
+	libusb_fill_bulk_transfer(flight.transfer, link->handle, endpoint, data, (int)length,
+	                          on_transfer, &flight, 0);
 	result = fly(link, &flight, deadline);
 	if (result == -LINK_STALL)
 		libusb_clear_halt(link->handle, endpoint);
@@ -285,9 +293,10 @@ static void usb_close(struct link *base)
 	free(link);
 }
 
-static const struct link_ops usb_link_ops = {.control = usb_control, .bulk = usb_bulk, .close = usb_close};
+static const struct link_ops usb_link_ops = {
+        .control = usb_control, .bulk = usb_bulk, .close = usb_close};
 
-/* ---- devices -------------------------------------------------------------------------------------- */
+/* ---- devices ---------------------------------------------------------------------------- */
 
 /* "BUS-PORT.PORT", as the directories of /sys/bus/usb/devices are called. False: a root hub. */
 static bool port_path(libusb_device *device, char *out, size_t room)
@@ -303,7 +312,8 @@ static bool port_path(libusb_device *device, char *out, size_t room)
 	return used > 0 && (size_t)used < room;
 }
 
-static bool identify(libusb_device *device, struct usb_identity *identity, struct device_strings *strings)
+static bool identify(libusb_device *device, struct usb_identity *identity,
+                     struct device_strings *strings)
 {
 	struct libusb_device_descriptor descriptor;
 
@@ -315,35 +325,43 @@ static bool identify(libusb_device *device, struct usb_identity *identity, struc
 	identity->product = descriptor.idProduct;
 	identity->release = descriptor.bcdDevice;
 	identity->speed = (uint8_t)libusb_get_device_speed(device);
-	*strings = (struct device_strings){descriptor.iManufacturer, descriptor.iProduct, descriptor.iSerialNumber};
+	*strings = (struct device_strings){descriptor.iManufacturer, descriptor.iProduct,
+	                                   descriptor.iSerialNumber};
 	return true;
 }
 
-static int open_failed(libusb_device *device, const struct usb_identity *id, int failed, struct pogo_error *err)
+static int open_failed(libusb_device *device, const struct usb_identity *id, int failed,
+                       struct pogo_error *err)
 {
 	char node[40];
 
 	if (failed == LIBUSB_ERROR_NO_DEVICE || failed == LIBUSB_ERROR_NOT_FOUND)
 		return 1; /* it left since the list was made */
 	snprintf(node, sizeof node, "/dev/bus/usb/%03u/%03u", libusb_get_bus_number(device),
-		 libusb_get_device_address(device));
+	         libusb_get_device_address(device));
 	if (failed == LIBUSB_ERROR_ACCESS)
 		return pogo_fail(err, POGO_SYSTEM,
-				 "no permission to open %s, the USB device %04x:%04x at port %s: install the udev rule "
-				 "configs/udev/60-pogoline.rules into /etc/udev/rules.d (its first lines say how) and plug "
-				 "the device in again", node, id->vendor, id->product, id->path);
+		                 "no permission to open %s, the USB device %04x:%04x at port %s: "
+		                 "install the udev rule "
+		                 "configs/udev/60-pogoline.rules into /etc/udev/rules.d (its first "
+		                 "lines say how) and plug "
+		                 "the device in again",
+		                 node, id->vendor, id->product, id->path);
 	if (failed == LIBUSB_ERROR_BUSY)
 		return pogo_fail(err, POGO_SYSTEM,
-				 "%s, the USB device %04x:%04x at port %s, is in use: end the other program that has it "
-				 "open", node, id->vendor, id->product, id->path);
+		                 "%s, the USB device %04x:%04x at port %s, is in use: end the "
+		                 "other program that has it "
+		                 "open",
+		                 node, id->vendor, id->product, id->path);
 	return pogo_fail(err, POGO_SYSTEM,
-			 "cannot open %s, the USB device %04x:%04x at port %s: %s; unplug it and plug it in again", node,
-			 id->vendor, id->product, id->path, libusb_strerror(failed));
+	                 "cannot open %s, the USB device %04x:%04x at port %s: %s; unplug it and "
+	                 "plug it in again",
+	                 node, id->vendor, id->product, id->path, libusb_strerror(failed));
 }
 
 /* Returns 0, 1 = it left meanwhile, -1 with *err. */
 static int open_device(struct usb_host *host, libusb_device *device, const struct usb_identity *id,
-		       struct usb_link **out, struct pogo_error *err)
+                       struct usb_link **out, struct pogo_error *err)
 {
 	struct usb_link *link = calloc(1, sizeof *link);
 
@@ -377,13 +395,14 @@ static bool is_open_here(struct usb_host *host, libusb_device *device)
 	return found;
 }
 
-static void try_strings(struct usb_host *host, libusb_device *device, const struct device_strings *strings,
-			struct usb_identity *id)
+static void try_strings(struct usb_host *host, libusb_device *device,
+                        const struct device_strings *strings, struct usb_identity *id)
 {
 	struct usb_link *link = NULL;
 
 	/* Somebody's slot is at work there: its strings are not worth a disturbance. */
-	if (is_open_here(host, device) || open_device(host, device, id, &link, NULL) != 0)
+	if (is_open_here(host, device) || open_device(host, device, id, &link, NULL) != 0 ||
+	    link == NULL)
 		return;
 	descriptor_read_strings(&link->base, strings, id, deadline_in_ms(STRINGS_MS));
 	usb_close(&link->base);
@@ -394,13 +413,14 @@ static int get_devices(struct usb_host *host, libusb_device ***devices, struct p
 	ssize_t count = libusb_get_device_list(host->usb, devices);
 
 	if (count < 0)
-		return pogo_fail(err, POGO_SYSTEM, "cannot list the USB devices of this machine: %s",
-				 libusb_strerror((int)count));
+		return pogo_fail(err, POGO_SYSTEM,
+		                 "cannot list the USB devices of this machine: %s",
+		                 libusb_strerror((int)count));
 	return (int)count;
 }
 
 static int usb_list(struct host *base, struct usb_identity *out, size_t room, bool with_strings,
-		    struct pogo_error *err)
+                    struct pogo_error *err)
 {
 	struct usb_host *host = (struct usb_host *)base;
 	libusb_device **devices;
@@ -424,8 +444,8 @@ static int usb_list(struct host *base, struct usb_identity *out, size_t room, bo
 	return found;
 }
 
-static int usb_open(struct host *base, const char *path, struct link **out, struct usb_identity *identity,
-		    struct pogo_error *err)
+static int usb_open(struct host *base, const char *path, struct link **out,
+                    struct usb_identity *identity, struct pogo_error *err)
 {
 	struct usb_host *host = (struct usb_host *)base;
 	libusb_device **devices;
@@ -441,7 +461,8 @@ static int usb_open(struct host *base, const char *path, struct link **out, stru
 			continue;
 		result = open_device(host, devices[i], &id, &link, err);
 		if (result == 0) {
-			descriptor_read_strings(&link->base, &strings, &id, deadline_in_ms(STRINGS_MS));
+			descriptor_read_strings(&link->base, &strings, &id,
+			                        deadline_in_ms(STRINGS_MS));
 			*out = &link->base;
 			*identity = id;
 		}
@@ -451,7 +472,7 @@ static int usb_open(struct host *base, const char *path, struct link **out, stru
 	return result;
 }
 
-/* ---- host ----------------------------------------------------------------------------------------- */
+/* ---- host ------------------------------------------------------------------------------- */
 
 static void usb_wait_change(struct host *base, deadline_t deadline)
 {
@@ -500,11 +521,11 @@ static void usb_destroy(struct host *base)
 }
 
 static const struct host_ops usb_host_ops = {
-	.list = usb_list,
-	.open = usb_open,
-	.wait_change = usb_wait_change,
-	.wake = usb_wake,
-	.destroy = usb_destroy,
+        .list = usb_list,
+        .open = usb_open,
+        .wait_change = usb_wait_change,
+        .wake = usb_wake,
+        .destroy = usb_destroy,
 };
 
 static void watch_hotplug(struct usb_host *host)
@@ -513,10 +534,11 @@ static void watch_hotplug(struct usb_host *host)
 
 	if (libusb_has_capability(LIBUSB_CAP_HAS_HOTPLUG) == 0)
 		return;
-	host->has_hotplug = libusb_hotplug_register_callback(
-				    host->usb, events, LIBUSB_HOTPLUG_NO_FLAGS, LIBUSB_HOTPLUG_MATCH_ANY,
-				    LIBUSB_HOTPLUG_MATCH_ANY, LIBUSB_HOTPLUG_MATCH_ANY, on_hotplug, host,
-				    &host->hotplug) == LIBUSB_SUCCESS;
+	host->has_hotplug =
+	        libusb_hotplug_register_callback(host->usb, events, LIBUSB_HOTPLUG_NO_FLAGS,
+	                                         LIBUSB_HOTPLUG_MATCH_ANY, LIBUSB_HOTPLUG_MATCH_ANY,
+	                                         LIBUSB_HOTPLUG_MATCH_ANY, on_hotplug, host,
+	                                         &host->hotplug) == LIBUSB_SUCCESS;
 }
 
 int host_libusb_create(struct host **out, struct pogo_error *err)
@@ -530,9 +552,12 @@ int host_libusb_create(struct host **out, struct pogo_error *err)
 	if (failed != 0) {
 		free(host);
 		return pogo_fail(err, POGO_SYSTEM,
-				 "cannot use the USB of this machine (%s): it has no /dev/bus/usb, or the kernel no USB "
-				 "support; programmers on another machine or a virtual bench are reached with --bench "
-				 "usbip://HOST", libusb_strerror(failed));
+		                 "cannot use the USB of this machine (%s): it has no /dev/bus/usb, "
+		                 "or the kernel no USB "
+		                 "support; programmers on another machine or a virtual bench are "
+		                 "reached with --bench "
+		                 "usbip://HOST",
+		                 libusb_strerror(failed));
 	}
 	pthread_mutex_init(&host->lock, NULL);
 	init_monotonic(&host->changed);

@@ -12,23 +12,25 @@
 #include "station/link/socket.h"
 #include "station/link/usbip_wire.h"
 
-/* A USB/IP client: devices of another machine, or of the virtual bench, without a kernel driver and without
- * root. Each link has its own connection; the server is not trusted with any length. */
+/* A USB/IP client: devices of another machine, or of the virtual bench, without a kernel driver and
+ * without root. Each link has its own connection; the server is not trusted with any length. */
 
 enum {
 	CONNECT_MS = 3000,
-	SET_UP_MS = 3000,   /* import, configuration, strings */
-	UNLINK_MS = 1000,   /* how long the server may take to confirm a cancelled transfer */
-	PACKET_MS = 5000,   /* for the rest of a packet once its first byte came, and for sending one */
-	POLL_MS = 300,      /* the protocol does not tell of plugging: look again this often */
-	MAX_LISTED = 4096,  /* devices: more is garbage */
+	SET_UP_MS = 3000, /* import, configuration, strings */
+	UNLINK_MS = 1000, /* how long the server may take to confirm a cancelled transfer */
+	PACKET_MS =
+	        5000,  /* for the rest of a packet once its first byte came, and for sending one */
+	POLL_MS = 300, /* the protocol does not tell of plugging: look again this often */
+	MAX_LISTED = 4096, /* devices: more is garbage */
 	MAX_PAYLOAD = 1 << 20,
 	MAX_HOST = 256,
+	MAX_PORT = 8,
 };
 
 struct usbip_host {
 	struct host base;
-	char name[MAX_HOST], port[8];
+	char name[MAX_HOST], port[MAX_PORT];
 	pthread_mutex_t lock;
 	pthread_cond_t woken;
 	unsigned wakes;
@@ -64,7 +66,7 @@ static uint32_t get32(const uint8_t *at)
 	return (uint32_t)get16(at) << 16 | get16(at + 2);
 }
 
-/* ---- transfers ------------------------------------------------------------------------------------ */
+/* ---- transfers -------------------------------------------------------------------------- */
 
 struct urb { /* one transfer on the wire */
 	uint8_t endpoint;
@@ -82,8 +84,8 @@ static int lost(struct usbip_link *link)
 	return -LINK_GONE;
 }
 
-/* The lowest bit says whether the answer carries data: a late answer to a given-up transfer can then be
- * stepped over, which its own header does not allow. Never 0. */
+/* The lowest bit says whether the answer carries data: a late answer to a given-up transfer can
+ * then be stepped over, which its own header does not allow. Never 0. */
 static uint32_t next_seqnum(struct usbip_link *link, bool in)
 {
 	link->count++;
@@ -92,8 +94,8 @@ static uint32_t next_seqnum(struct usbip_link *link, bool in)
 	return link->count << 1 | (in ? 1 : 0);
 }
 
-static void begin_header(const struct usbip_link *link, uint8_t head[USBIP_URB_SIZE], uint32_t command,
-			 uint32_t seqnum)
+static void begin_header(const struct usbip_link *link, uint8_t head[USBIP_URB_SIZE],
+                         uint32_t command, uint32_t seqnum)
 {
 	memset(head, 0, USBIP_URB_SIZE);
 	put32(head + USBIP_URB_COMMAND, command);
@@ -114,7 +116,8 @@ static int send_submit(struct usbip_link *link, struct urb *urb)
 	memcpy(head + USBIP_URB_SETUP, urb->setup, sizeof urb->setup);
 	if (socket_send(link->fd, head, sizeof head, deadline) != 0)
 		return lost(link);
-	if (!urb->in && urb->length > 0 && socket_send(link->fd, urb->data, urb->length, deadline) != 0)
+	if (!urb->in && urb->length > 0 &&
+	    socket_send(link->fd, urb->data, urb->length, deadline) != 0)
 		return lost(link);
 	return 0;
 }
@@ -159,7 +162,8 @@ static int take_answer(struct usbip_link *link, struct urb *urb, const uint8_t h
 	uint32_t actual = get32(head + USBIP_URB_ACTUAL);
 
 	if (actual > urb->length)
-		return lost(link); /* more than was asked for: nothing of this stream can be believed */
+		return lost(
+		        link); /* more than was asked for: nothing of this stream can be believed */
 	if (urb->in && actual > 0) {
 		if (socket_receive(link->fd, urb->data, actual, deadline_in_ms(PACKET_MS)) != 0)
 			return lost(link);
@@ -169,9 +173,11 @@ static int take_answer(struct usbip_link *link, struct urb *urb, const uint8_t h
 	return (int)actual;
 }
 
-/* Reads packets until the answer to `urb` (returns its result), or the confirmation `unlink` (0 = none is
- * awaited) that there will be none (-LINK_TIMEOUT). At the deadline -LINK_TIMEOUT, *pending stays true. */
-static int await_answer(struct usbip_link *link, struct urb *urb, uint32_t unlink, deadline_t deadline, bool *pending)
+/* Reads packets until the answer to `urb` (returns its result), or the confirmation `unlink` (0 =
+ * none is awaited) that there will be none (-LINK_TIMEOUT). At the deadline -LINK_TIMEOUT, *pending
+ * stays true. */
+static int await_answer(struct usbip_link *link, struct urb *urb, uint32_t unlink,
+                        deadline_t deadline, bool *pending)
 {
 	uint8_t head[USBIP_URB_SIZE];
 
@@ -179,9 +185,11 @@ static int await_answer(struct usbip_link *link, struct urb *urb, uint32_t unlin
 		int status = socket_wait_readable(link->fd, deadline);
 		if (status == SOCKET_TIMEOUT)
 			return -LINK_TIMEOUT;
-		if (status != 0 || socket_receive(link->fd, head, sizeof head, deadline_in_ms(PACKET_MS)) != 0)
+		if (status != 0 ||
+		    socket_receive(link->fd, head, sizeof head, deadline_in_ms(PACKET_MS)) != 0)
 			return lost(link);
-		uint32_t command = get32(head + USBIP_URB_COMMAND), seqnum = get32(head + USBIP_URB_SEQNUM);
+		uint32_t command = get32(head + USBIP_URB_COMMAND),
+		         seqnum = get32(head + USBIP_URB_SEQNUM);
 		if (command == USBIP_RET_UNLINK) {
 			if (unlink == 0 || seqnum != unlink)
 				continue; /* belongs to a transfer that was settled before */
@@ -232,25 +240,29 @@ static int transfer(struct usbip_link *link, struct urb *urb, deadline_t deadlin
 	return result;
 }
 
-static int usbip_control(struct link *base, uint8_t request_type, uint8_t request, uint16_t value, uint16_t index,
-			 void *data, uint16_t length, deadline_t deadline)
+static int usbip_control(struct link *base, uint8_t request_type, uint8_t request, uint16_t value,
+                         uint16_t index, void *data, uint16_t length, deadline_t deadline)
 {
 	struct urb urb = {
-		.in = (request_type & 0x80) != 0,
-		/* USB 2.0, table 9-2: little-endian, also on this wire. */
-		.setup = {request_type, request, (uint8_t)value, (uint8_t)(value >> 8), (uint8_t)index,
-			  (uint8_t)(index >> 8), (uint8_t)length, (uint8_t)(length >> 8)},
-		.data = data,
-		.length = length,
+	        .in = (request_type & 0x80) != 0,
+	        /* USB 2.0, table 9-2: little-endian, also on this wire. */
+	        .setup = {request_type, request, (uint8_t)value, (uint8_t)(value >> 8),
+	                  (uint8_t)index, (uint8_t)(index >> 8), (uint8_t)length,
+	                  (uint8_t)(length >> 8)},
+	        .data = data,
+	        .length = length,
 	};
 
 	return transfer((struct usbip_link *)base, &urb, deadline);
 }
 
-static int usbip_bulk(struct link *base, uint8_t endpoint, void *data, size_t length, deadline_t deadline)
+static int usbip_bulk(struct link *base, uint8_t endpoint, void *data, size_t length,
+                      deadline_t deadline)
 {
-	struct urb urb = {.endpoint = endpoint & 0x0F, .in = (endpoint & 0x80) != 0, .data = data,
-			  .length = (uint32_t)length};
+	struct urb urb = {.endpoint = endpoint & 0x0F,
+	                  .in = (endpoint & 0x80) != 0,
+	                  .data = data,
+	                  .length = (uint32_t)length};
 
 	if (length > MAX_PAYLOAD)
 		return -LINK_IO;
@@ -266,17 +278,19 @@ static void usbip_close(struct link *base)
 }
 
 static const struct link_ops usbip_link_ops = {
-	.control = usbip_control, .bulk = usbip_bulk, .close = usbip_close};
+        .control = usbip_control, .bulk = usbip_bulk, .close = usbip_close};
 
-/* ---- list and import ------------------------------------------------------------------------------ */
+/* ---- list and import -------------------------------------------------------------------- */
 
 static int bad_server(const struct usbip_host *host, const char *what, struct pogo_error *err)
 {
-	return pogo_fail(err, POGO_SYSTEM, "%s:%s %s; is that a USB/IP server (usbipd or pogo-bench)?", host->name,
-			 host->port, what);
+	return pogo_fail(err, POGO_SYSTEM,
+	                 "%s:%s %s; is that a USB/IP server (usbipd or pogo-bench)?", host->name,
+	                 host->port, what);
 }
 
-static int ask_server(const struct usbip_host *host, unsigned code, const void *body, size_t len, struct pogo_error *err)
+static int ask_server(const struct usbip_host *host, unsigned code, const void *body, size_t len,
+                      struct pogo_error *err)
 {
 	uint8_t head[USBIP_OP_SIZE] = {0};
 	int fd = socket_connect(host->name, host->port, deadline_in_ms(CONNECT_MS), err);
@@ -294,8 +308,8 @@ static int ask_server(const struct usbip_host *host, unsigned code, const void *
 }
 
 /* 0 and *status, or -1. */
-static int read_reply(const struct usbip_host *host, int fd, unsigned code, uint32_t *status, deadline_t deadline,
-		      struct pogo_error *err)
+static int read_reply(const struct usbip_host *host, int fd, unsigned code, uint32_t *status,
+                      deadline_t deadline, struct pogo_error *err)
 {
 	uint8_t head[USBIP_OP_SIZE];
 	int failed = socket_receive(fd, head, sizeof head, deadline);
@@ -331,12 +345,12 @@ static bool read_device(const uint8_t raw[USBIP_DEVICE_SIZE], struct usb_identit
 	return true;
 }
 
-static int receive_list(const struct usbip_host *host, int fd, struct usb_identity *out, size_t room,
-			struct pogo_error *err)
+static int receive_list(const struct usbip_host *host, int fd, struct usb_identity *out,
+                        size_t room, struct pogo_error *err)
 {
 	deadline_t deadline = deadline_in_ms(SET_UP_MS);
 	uint8_t raw[USBIP_DEVICE_SIZE], interface[USBIP_INTERFACE_SIZE], number[4];
-	uint32_t status;
+	uint32_t status = 0;
 	int found = 0;
 
 	if (read_reply(host, fd, USBIP_REP_DEVLIST, &status, deadline, err) != 0)
@@ -364,10 +378,10 @@ static int receive_list(const struct usbip_host *host, int fd, struct usb_identi
 	return found;
 }
 
-/* The strings stay empty even when wished for: reading them means importing, which takes the device away
- * from everybody else. */
+/* The strings stay empty even when wished for: reading them means importing, which takes the device
+ * away from everybody else. */
 static int usbip_list(struct host *base, struct usb_identity *out, size_t room, bool with_strings,
-		      struct pogo_error *err)
+                      struct pogo_error *err)
 {
 	struct usbip_host *host = (struct usbip_host *)base;
 	int fd = ask_server(host, USBIP_REQ_DEVLIST, NULL, 0, err);
@@ -393,26 +407,31 @@ static bool is_listed(struct usbip_host *host, const char *path)
 	return found;
 }
 
-/* Status 1 stands for both "in use" and "no such device" in the protocol's document; the list tells. */
-static int refused(struct usbip_host *host, const char *path, uint32_t status, struct pogo_error *err)
+/* Status 1 stands for both "in use" and "no such device" in the protocol's document; the list
+ * tells. */
+static int refused(struct usbip_host *host, const char *path, uint32_t status,
+                   struct pogo_error *err)
 {
 	if (status == USBIP_ST_NODEV || (status != USBIP_ST_BUSY && !is_listed(host, path)))
 		return 1;
 	return pogo_fail(err, POGO_SYSTEM,
-			 "the USB/IP server %s:%s does not give out device %s (status %u): it is in use; end the other "
-			 "program that has it, or detach it there", host->name, host->port, path, (unsigned)status);
+	                 "the USB/IP server %s:%s does not give out device %s (status %u): it is "
+	                 "in use; end the other "
+	                 "program that has it, or detach it there",
+	                 host->name, host->port, path, (unsigned)status);
 }
 
 /* Returns the connection, now carrying transfers; or -1, or -2 = no such device there. */
-static int import(struct usbip_host *host, const char *path, uint8_t raw[USBIP_DEVICE_SIZE], struct pogo_error *err)
+static int import(struct usbip_host *host, const char *path, uint8_t raw[USBIP_DEVICE_SIZE],
+                  struct pogo_error *err)
 {
 	uint8_t busid[USBIP_BUSID_SIZE] = {0};
 	deadline_t deadline = deadline_in_ms(SET_UP_MS);
-	uint32_t status;
+	uint32_t status = 0;
 
 	if (strlen(path) >= sizeof busid)
 		return -2; /* no server can have it */
-	memcpy(busid, path, strlen(path));
+	snprintf((char *)busid, sizeof busid, "%s", path);
 	int fd = ask_server(host, USBIP_REQ_IMPORT, busid, sizeof busid, err);
 	if (fd < 0)
 		return -1;
@@ -437,16 +456,17 @@ static int import(struct usbip_host *host, const char *path, uint8_t raw[USBIP_D
 static int configure(struct link *link, deadline_t deadline)
 {
 	uint8_t now = 0, raw[9] = {0};
-	int got = link->ops->control(link, USB_DEVICE_TO_HOST, USB_GET_CONFIGURATION, 0, 0, &now, 1, deadline);
+	int got = link->ops->control(link, USB_DEVICE_TO_HOST, USB_GET_CONFIGURATION, 0, 0, &now, 1,
+	                             deadline);
 
 	if (got == -LINK_GONE || (got == 1 && now != 0))
 		return got < 0 ? got : 0;
-	got = link->ops->control(link, USB_DEVICE_TO_HOST, USB_GET_DESCRIPTOR, USB_CONFIGURATION_DESCRIPTOR << 8, 0,
-				 raw, sizeof raw, deadline);
+	got = link->ops->control(link, USB_DEVICE_TO_HOST, USB_GET_DESCRIPTOR,
+	                         USB_CONFIGURATION_DESCRIPTOR << 8, 0, raw, sizeof raw, deadline);
 	if (got < 0)
 		return got;
-	got = link->ops->control(link, USB_HOST_TO_DEVICE, USB_SET_CONFIGURATION, got > 5 ? raw[5] : 1, 0, NULL, 0,
-				 deadline);
+	got = link->ops->control(link, USB_HOST_TO_DEVICE, USB_SET_CONFIGURATION,
+	                         got > 5 ? raw[5] : 1, 0, NULL, 0, deadline);
 	return got < 0 ? got : 0;
 }
 
@@ -464,8 +484,8 @@ static int set_up(struct link *link, const uint8_t raw[USBIP_DEVICE_SIZE], struc
 	return got;
 }
 
-static int usbip_open(struct host *base, const char *path, struct link **out, struct usb_identity *identity,
-		      struct pogo_error *err)
+static int usbip_open(struct host *base, const char *path, struct link **out,
+                      struct usb_identity *identity, struct pogo_error *err)
 {
 	struct usbip_host *host = (struct usbip_host *)base;
 	uint8_t raw[USBIP_DEVICE_SIZE];
@@ -488,15 +508,17 @@ static int usbip_open(struct host *base, const char *path, struct link **out, st
 		if (gone && !is_listed(host, path))
 			return 1; /* unplugged while it was being opened */
 		return pogo_fail(err, POGO_SYSTEM,
-				 "device %s of the USB/IP server %s:%s does not tell its descriptors; unplug it and plug it "
-				 "in again", path, host->name, host->port);
+		                 "device %s of the USB/IP server %s:%s does not tell its "
+		                 "descriptors; unplug it and plug it "
+		                 "in again",
+		                 path, host->name, host->port);
 	}
 	*out = &link->base;
 	*identity = id;
 	return 0;
 }
 
-/* ---- host ----------------------------------------------------------------------------------------- */
+/* ---- host ------------------------------------------------------------------------------- */
 
 static void usbip_wait_change(struct host *base, deadline_t deadline)
 {
@@ -505,10 +527,12 @@ static void usbip_wait_change(struct host *base, deadline_t deadline)
 
 	if (again < deadline)
 		deadline = again;
-	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = deadline % 1000000000};
+	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000),
+	                               .tv_nsec = deadline % 1000000000};
 	pthread_mutex_lock(&host->lock);
 	unsigned begin = host->wakes;
-	while (host->wakes == begin && pthread_cond_timedwait(&host->woken, &host->lock, &until) == 0)
+	while (host->wakes == begin &&
+	       pthread_cond_timedwait(&host->woken, &host->lock, &until) == 0)
 		;
 	pthread_mutex_unlock(&host->lock);
 }
@@ -533,11 +557,11 @@ static void usbip_destroy(struct host *base)
 }
 
 static const struct host_ops usbip_host_ops = {
-	.list = usbip_list,
-	.open = usbip_open,
-	.wait_change = usbip_wait_change,
-	.wake = usbip_wake,
-	.destroy = usbip_destroy,
+        .list = usbip_list,
+        .open = usbip_open,
+        .wait_change = usbip_wait_change,
+        .wake = usbip_wake,
+        .destroy = usbip_destroy,
 };
 
 /* Decimal, 1 to 65535, nothing else. */
@@ -557,7 +581,7 @@ static bool valid_port(const char *text)
 }
 
 /* "usbip://HOST[:PORT]"; an IPv6 address stands in brackets. False: not that. */
-static bool parse_url(const char *url, char name[MAX_HOST], char port[8])
+static bool parse_url(const char *url, char name[MAX_HOST], char port[MAX_PORT])
 {
 	static const char scheme[] = "usbip://";
 
@@ -582,7 +606,7 @@ static bool parse_url(const char *url, char name[MAX_HOST], char port[8])
 		return false;
 	memcpy(name, begin, len);
 	name[len] = '\0';
-	strcpy(port, number); /* at most 5 digits */
+	snprintf(port, MAX_PORT, "%s", number);
 	return true;
 }
 
@@ -595,8 +619,10 @@ int host_usbip_create(const char *url, struct host **out, struct pogo_error *err
 	if (!parse_url(url, host->name, host->port)) {
 		free(host);
 		return pogo_fail(err, POGO_INPUT,
-				 "\"%s\" is not the address of a USB/IP server: write usbip://HOST or usbip://HOST:PORT (an "
-				 "IPv6 address in brackets; the port is 3240 if not given)", url);
+		                 "\"%s\" is not the address of a USB/IP server: write usbip://HOST "
+		                 "or usbip://HOST:PORT (an "
+		                 "IPv6 address in brackets; the port is 3240 if not given)",
+		                 url);
 	}
 	host->base.ops = &usbip_host_ops;
 	pthread_mutex_init(&host->lock, NULL);

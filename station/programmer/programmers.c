@@ -3,8 +3,8 @@
 #include <string.h>
 
 const struct programmer_driver *const programmer_drivers[] = {
-	&programmer_usbasp,
-	NULL,
+        &programmer_usbasp,
+        NULL,
 };
 
 const struct programmer_driver *programmer_find(const char *kind)

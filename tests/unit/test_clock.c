@@ -25,7 +25,8 @@ static void deadline_counts_down_rounded_up(void **state)
 	deadline_t far = deadline_in_ms(3600 * 1000);
 	int left = deadline_left_ms(far);
 	assert_true(left > 3500 * 1000 && left <= 3600 * 1000);
-	assert_int_equal(deadline_left_ms(clock_now() + INT64_C(3600000000001000)) > 3600000 - 100000, 1);
+	assert_int_equal(
+	        deadline_left_ms(clock_now() + INT64_C(3600000000001000)) > 3600000 - 100000, 1);
 	/* A part of a millisecond left is not "past": poll(0) would spin. */
 	deadline_t soon = clock_now() + 999999;
 	int soon_left = deadline_left_ms(soon);
@@ -71,9 +72,12 @@ static void wall_clock_is_unix_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(time_only_goes_forward), cmocka_unit_test(deadline_counts_down_rounded_up),
-		cmocka_unit_test(past_is_zero),           cmocka_unit_test(never_does_not_overflow),
-		cmocka_unit_test(sleep_is_never_short),   cmocka_unit_test(wall_clock_is_unix_time),
+	        cmocka_unit_test(time_only_goes_forward),
+	        cmocka_unit_test(deadline_counts_down_rounded_up),
+	        cmocka_unit_test(past_is_zero),
+	        cmocka_unit_test(never_does_not_overflow),
+	        cmocka_unit_test(sleep_is_never_short),
+	        cmocka_unit_test(wall_clock_is_unix_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,14 +12,14 @@ static const struct {
 	const char *name;
 	bool error;
 } codes[] = {
-	{FAIL_NONE, "NONE", false},           {FAIL_NO_BOARD, "NO_BOARD", true},
-	{FAIL_CONTACT, "CONTACT", false},     {FAIL_POWER, "POWER", false},
-	{FAIL_SIGNATURE, "SIGNATURE", false}, {FAIL_PROTECTED, "PROTECTED", false},
-	{FAIL_ERASE, "ERASE", false},         {FAIL_WRITE, "WRITE", false},
-	{FAIL_VERIFY, "VERIFY", false},       {FAIL_FUSE, "FUSE", false},
-	{FAIL_LOCK, "LOCK", false},           {FAIL_SERIAL, "SERIAL", false},
-	{FAIL_TIMEOUT, "TIMEOUT", false},     {FAIL_PROGRAMMER_LOST, "PROGRAMMER_LOST", true},
-	{FAIL_ABORTED, "ABORTED", true},      {FAIL_RECORD, "RECORD", true},
+        {FAIL_NONE, "NONE", false},           {FAIL_NO_BOARD, "NO_BOARD", true},
+        {FAIL_CONTACT, "CONTACT", false},     {FAIL_POWER, "POWER", false},
+        {FAIL_SIGNATURE, "SIGNATURE", false}, {FAIL_PROTECTED, "PROTECTED", false},
+        {FAIL_ERASE, "ERASE", false},         {FAIL_WRITE, "WRITE", false},
+        {FAIL_VERIFY, "VERIFY", false},       {FAIL_FUSE, "FUSE", false},
+        {FAIL_LOCK, "LOCK", false},           {FAIL_SERIAL, "SERIAL", false},
+        {FAIL_TIMEOUT, "TIMEOUT", false},     {FAIL_PROGRAMMER_LOST, "PROGRAMMER_LOST", true},
+        {FAIL_ABORTED, "ABORTED", true},      {FAIL_RECORD, "RECORD", true},
 };
 
 /* The names are in logs that outlive this program: they must not change. */
@@ -74,10 +74,10 @@ static void long_texts_are_cut_not_overrun(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_and_classes_are_stable),
-		cmocka_unit_test(set_fills_everything),
-		cmocka_unit_test(byte_carries_the_place),
-		cmocka_unit_test(long_texts_are_cut_not_overrun),
+	        cmocka_unit_test(names_and_classes_are_stable),
+	        cmocka_unit_test(set_fills_everything),
+	        cmocka_unit_test(byte_carries_the_place),
+	        cmocka_unit_test(long_texts_are_cut_not_overrun),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

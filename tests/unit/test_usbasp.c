@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-/* A scripted USB conversation: a link that knows which request must come next and what to answer. The
- * numbers are those of the USBasp firmware (main.c, requests and data[] indexes), not the driver's names. */
+/* A scripted USB conversation: a link that knows which request must come next and what to answer.
+ * The numbers are those of the USBasp firmware (main.c, requests and data[] indexes), not the
+ * driver's names. */
 
 enum { MAX_LINES = 64, MAX_DATA = 1024 };
 
@@ -29,17 +30,19 @@ struct script {
 	bool closed;
 };
 
-static void print_request(const char *who, uint8_t type, uint8_t request, const uint8_t p[4], uint16_t length)
+static void print_request(const char *who, uint8_t type, uint8_t request, const uint8_t p[4],
+                          uint16_t length)
 {
-	print_error("  %s type %02x request %3u parameters %02x %02x %02x %02x length %u\n", who, type, request, p[0],
-		    p[1], p[2], p[3], length);
+	print_error("  %s type %02x request %3u parameters %02x %02x %02x %02x length %u\n", who,
+	            type, request, p[0], p[1], p[2], p[3], length);
 }
 
-static int play(struct link *link, uint8_t type, uint8_t request, uint16_t value, uint16_t index, void *data,
-		uint16_t length, deadline_t deadline)
+static int play(struct link *link, uint8_t type, uint8_t request, uint16_t value, uint16_t index,
+                void *data, uint16_t length, deadline_t deadline)
 {
 	struct script *s = (struct script *)link;
-	const uint8_t p[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)index, (uint8_t)(index >> 8)};
+	const uint8_t p[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)index,
+	                      (uint8_t)(index >> 8)};
 
 	assert_true(deadline <= deadline_in_ms(3600 * 1000));
 	if (s->at == s->count) {
@@ -47,7 +50,8 @@ static int play(struct link *link, uint8_t type, uint8_t request, uint16_t value
 		fail();
 	}
 	struct line *line = &s->lines[s->at++];
-	if (line->type != type || line->request != request || memcmp(line->p, p, 4) != 0 || line->length != length) {
+	if (line->type != type || line->request != request || memcmp(line->p, p, 4) != 0 ||
+	    line->length != length) {
 		print_error("line %u of the script:\n", s->at);
 		print_request("expected:", line->type, line->request, line->p, line->length);
 		print_request("     got:", type, request, p, length);
@@ -60,7 +64,8 @@ static int play(struct link *link, uint8_t type, uint8_t request, uint16_t value
 	return line->result;
 }
 
-static int no_bulk(struct link *link, uint8_t endpoint, void *data, size_t length, deadline_t deadline)
+static int no_bulk(struct link *link, uint8_t endpoint, void *data, size_t length,
+                   deadline_t deadline)
 {
 	(void)link;
 	(void)endpoint;
@@ -78,8 +83,8 @@ static void note_close(struct link *link)
 
 static const struct link_ops script_ops = {.control = play, .bulk = no_bulk, .close = note_close};
 
-static struct line *add(struct script *s, uint8_t type, uint8_t request, uint32_t parameters, uint16_t length,
-			int result)
+static struct line *add(struct script *s, uint8_t type, uint8_t request, uint32_t parameters,
+                        uint16_t length, int result)
 {
 	assert_true(s->count < MAX_LINES);
 	struct line *line = &s->lines[s->count++];
@@ -90,15 +95,16 @@ static struct line *add(struct script *s, uint8_t type, uint8_t request, uint32_
 }
 
 /* An IN request with `result` bytes (or a failure) in answer. */
-static void asks(struct script *s, uint8_t request, uint32_t parameters, uint16_t length, int result,
-		 const void *reply)
+static void asks(struct script *s, uint8_t request, uint32_t parameters, uint16_t length,
+                 int result, const void *reply)
 {
 	struct line *line = add(s, 0xC0, request, parameters, length, result);
 	if (result > 0 && reply != NULL)
 		memcpy(line->reply, reply, (size_t)result);
 }
 
-static void sends(struct script *s, uint8_t request, uint32_t parameters, const uint8_t *data, uint16_t length)
+static void sends(struct script *s, uint8_t request, uint32_t parameters, const uint8_t *data,
+                  uint16_t length)
 {
 	add(s, 0x40, request, parameters, length, length)->sent = data;
 }
@@ -113,20 +119,36 @@ static struct script *new_script(void)
 
 static struct usb_identity identity(uint16_t release)
 {
-	struct usb_identity id = {.path = "1-4.2", .vendor = 0x16C0, .product = 0x05DC, .release = release,
-				  .speed = 1, .manufacturer = "www.fischl.de", .name = "USBasp"};
+	struct usb_identity id = {.path = "1-4.2",
+	                          .vendor = 0x16C0,
+	                          .product = 0x05DC,
+	                          .release = release,
+	                          .speed = 1,
+	                          .manufacturer = "www.fischl.de",
+	                          .name = "USBasp"};
 	return id;
 }
 
-enum { R_CONNECT = 1, R_DISCONNECT, R_TRANSMIT, R_READFLASH, R_ENABLEPROG, R_WRITEFLASH, R_READEEPROM,
-       R_WRITEEEPROM, R_SETLONGADDRESS, R_SETISPSCK, R_GETCAPABILITIES = 127 };
+enum {
+	R_CONNECT = 1,
+	R_DISCONNECT,
+	R_TRANSMIT,
+	R_READFLASH,
+	R_ENABLEPROG,
+	R_WRITEFLASH,
+	R_READEEPROM,
+	R_WRITEEEPROM,
+	R_SETLONGADDRESS,
+	R_SETISPSCK,
+	R_GETCAPABILITIES = 127
+};
 
 static deadline_t soon(void)
 {
 	return deadline_in_ms(60 * 1000);
 }
 
-/* ---- generations ---------------------------------------------------------------------------------- */
+/* ---- generations ------------------------------------------------------------------------ */
 
 static void expect_open(struct script *s, int capability_bytes, int sck_bytes)
 {
@@ -298,7 +320,7 @@ static void open_tells_a_dead_programmer(void **state)
 	}
 }
 
-/* ---- programming mode ----------------------------------------------------------------------------- */
+/* ---- programming mode ------------------------------------------------------------------- */
 
 static void expect_enter(struct script *s, uint8_t code)
 {
@@ -330,9 +352,11 @@ static void enter_takes_the_fastest_legal_step(void **state)
 		uint32_t wish, used;
 		uint8_t code;
 	} cases[] = {
-		{1500000, 1500000, 12}, {8000000, 1500000, 12}, {1499999, 750000, 11}, {499999, 375000, 10},
-		{250000, 187500, 9},    {100000, 93750, 8},     {35199, 16530, 6},     {3999, 2000, 3},
-		{500, 500, 1},          {1, 500, 1},
+	        {1500000, 1500000, 12}, {8000000, 1500000, 12},
+	        {1499999, 750000, 11},  {499999, 375000, 10},
+	        {250000, 187500, 9},    {100000, 93750, 8},
+	        {35199, 16530, 6},      {3999, 2000, 3},
+	        {500, 500, 1},          {1, 500, 1},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct script *s = new_script();
@@ -431,7 +455,8 @@ static void firmware_1_06_says_its_sck(void **state)
 	leave_and_close(s, p);
 }
 
-/* TRANSMIT and the memories hang real firmware when it is not connected: the driver must stay silent. */
+/* TRANSMIT and the memories hang real firmware when it is not connected: the driver must stay
+ * silent. */
 static void nothing_is_sent_out_of_order(void **state)
 {
 	(void)state;
@@ -443,7 +468,8 @@ static void nothing_is_sent_out_of_order(void **state)
 		assert_int_equal(p->isp->command(p, out, in, soon(), &fault), -1);
 		assert_int_equal(fault.code, FAIL_CONTACT);
 		assert_int_equal(p->isp->read(p, ISP_FLASH, 0, bytes, 8, soon(), &fault), -1);
-		assert_int_equal(p->isp->write(p, ISP_FLASH, 0, bytes, 128, 128, soon(), &fault), -1);
+		assert_int_equal(p->isp->write(p, ISP_FLASH, 0, bytes, 128, 128, soon(), &fault),
+		                 -1);
 		assert_int_equal(p->isp->write(p, ISP_EEPROM, 0, bytes, 1, 0, soon(), &fault), -1);
 		if (round == 0) {
 			expect_enter(s, 10);
@@ -474,7 +500,7 @@ static void transmit_returns_miso(void **state)
 	leave_and_close(s, p);
 }
 
-/* ---- memories ------------------------------------------------------------------------------------- */
+/* ---- memories --------------------------------------------------------------------------- */
 
 static struct programmer *entered_2011(struct script *s, uint32_t hz, uint8_t code)
 {
@@ -517,7 +543,8 @@ static void flash_write_pages_of_256_above_64_kib(void **state)
 	asks(s, R_SETLONGADDRESS, 0x00FF0100, 4, 0, NULL);
 	sends(s, R_WRITEFLASH, 0x00FF0013, bytes, 512); /* page 0x100: high bits in p3 */
 	assert_int_equal(p->isp->write(p, ISP_FLASH, 0x1FF00, bytes, 512, 256, soon(), &fault), 0);
-	/* The run goes on: no address; four pages at a time, FIRST on the first and LAST on the last. */
+	/* The run goes on: no address; four pages at a time, FIRST on the first and LAST on the
+	 * last. */
 	sends(s, R_WRITEFLASH, 0x00010011, bytes, 1024);
 	sends(s, R_WRITEFLASH, 0x00050012, bytes + 1024, 512);
 	assert_int_equal(p->isp->write(p, ISP_FLASH, 0x20100, bytes, 1536, 256, soon(), &fault), 0);
@@ -550,7 +577,8 @@ static void slow_sck_makes_small_transfers(void **state)
 	fill(bytes, sizeof bytes);
 	asks(s, R_SETLONGADDRESS, 0, 4, 0, NULL);
 	for (unsigned at = 0; at < 128; at += 32)
-		sends(s, R_WRITEFLASH, at << 24 | 0x8000u | (at == 0 ? 1 : 0) | (at == 96 ? 2 : 0), bytes + at, 32);
+		sends(s, R_WRITEFLASH, at << 24 | 0x8000u | (at == 0 ? 1 : 0) | (at == 96 ? 2 : 0),
+		      bytes + at, 32);
 	assert_int_equal(p->isp->write(p, ISP_FLASH, 0, bytes, 128, 128, soon(), &fault), 0);
 	asks(s, R_SETLONGADDRESS, 0, 4, 0, NULL);
 	asks(s, R_READFLASH, 0, 56, 56, bytes);
@@ -677,7 +705,7 @@ static void flash_beyond_the_firmware_is_refused(void **state)
 	leave_and_close(s, p);
 }
 
-/* ---- trouble -------------------------------------------------------------------------------------- */
+/* ---- trouble ---------------------------------------------------------------------------- */
 
 static void unplugged_in_mid_write(void **state)
 {
@@ -781,40 +809,40 @@ static void close_releases_the_board(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(open_2011_knows_all),
-		cmocka_unit_test(open_fork_with_3_mhz),
-		cmocka_unit_test(open_2009_has_sck_but_128_kib),
-		cmocka_unit_test(open_2007_has_fixed_sck),
-		cmocka_unit_test(open_nerdralph_has_no_capability_word),
-		cmocka_unit_test(open_refuses_a_foreign_device),
-		cmocka_unit_test(open_refuses_a_bootloader),
-		cmocka_unit_test(open_accepts_an_odd_1_02_without_target),
-		cmocka_unit_test(open_tells_a_dead_programmer),
-		cmocka_unit_test(enter_takes_the_fastest_legal_step),
-		cmocka_unit_test(enter_waits_20_ms_before_enable),
-		cmocka_unit_test(enter_again_is_a_new_reset),
-		cmocka_unit_test(enter_without_target_releases_the_pins),
-		cmocka_unit_test(fixed_sck_is_told),
-		cmocka_unit_test(sck_request_ignored_means_default),
-		cmocka_unit_test(firmware_1_06_says_its_sck),
-		cmocka_unit_test(nothing_is_sent_out_of_order),
-		cmocka_unit_test(transmit_returns_miso),
-		cmocka_unit_test(flash_write_three_pages_of_128),
-		cmocka_unit_test(flash_write_pages_of_256_above_64_kib),
-		cmocka_unit_test(flash_write_takes_eight_pages_at_most),
-		cmocka_unit_test(slow_sck_makes_small_transfers),
-		cmocka_unit_test(flash_write_wants_whole_pages),
-		cmocka_unit_test(read_300_bytes_in_one_run),
-		cmocka_unit_test(a_new_connect_forgets_the_address),
-		cmocka_unit_test(eeprom_in_blocks),
-		cmocka_unit_test(oldest_firmware_uses_short_addresses),
-		cmocka_unit_test(flash_beyond_the_firmware_is_refused),
-		cmocka_unit_test(unplugged_in_mid_write),
-		cmocka_unit_test(stall_and_bus_error_are_told_by_direction),
-		cmocka_unit_test(a_hang_is_not_a_slow_step),
-		cmocka_unit_test(short_read_is_an_error),
-		cmocka_unit_test(hang_in_enter_is_lost),
-		cmocka_unit_test(close_releases_the_board),
+	        cmocka_unit_test(open_2011_knows_all),
+	        cmocka_unit_test(open_fork_with_3_mhz),
+	        cmocka_unit_test(open_2009_has_sck_but_128_kib),
+	        cmocka_unit_test(open_2007_has_fixed_sck),
+	        cmocka_unit_test(open_nerdralph_has_no_capability_word),
+	        cmocka_unit_test(open_refuses_a_foreign_device),
+	        cmocka_unit_test(open_refuses_a_bootloader),
+	        cmocka_unit_test(open_accepts_an_odd_1_02_without_target),
+	        cmocka_unit_test(open_tells_a_dead_programmer),
+	        cmocka_unit_test(enter_takes_the_fastest_legal_step),
+	        cmocka_unit_test(enter_waits_20_ms_before_enable),
+	        cmocka_unit_test(enter_again_is_a_new_reset),
+	        cmocka_unit_test(enter_without_target_releases_the_pins),
+	        cmocka_unit_test(fixed_sck_is_told),
+	        cmocka_unit_test(sck_request_ignored_means_default),
+	        cmocka_unit_test(firmware_1_06_says_its_sck),
+	        cmocka_unit_test(nothing_is_sent_out_of_order),
+	        cmocka_unit_test(transmit_returns_miso),
+	        cmocka_unit_test(flash_write_three_pages_of_128),
+	        cmocka_unit_test(flash_write_pages_of_256_above_64_kib),
+	        cmocka_unit_test(flash_write_takes_eight_pages_at_most),
+	        cmocka_unit_test(slow_sck_makes_small_transfers),
+	        cmocka_unit_test(flash_write_wants_whole_pages),
+	        cmocka_unit_test(read_300_bytes_in_one_run),
+	        cmocka_unit_test(a_new_connect_forgets_the_address),
+	        cmocka_unit_test(eeprom_in_blocks),
+	        cmocka_unit_test(oldest_firmware_uses_short_addresses),
+	        cmocka_unit_test(flash_beyond_the_firmware_is_refused),
+	        cmocka_unit_test(unplugged_in_mid_write),
+	        cmocka_unit_test(stall_and_bus_error_are_told_by_direction),
+	        cmocka_unit_test(a_hang_is_not_a_slow_step),
+	        cmocka_unit_test(short_read_is_an_error),
+	        cmocka_unit_test(hang_in_enter_is_lost),
+	        cmocka_unit_test(close_releases_the_board),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,27 +16,34 @@
 
 #include "station/link/descriptor.h"
 
-/* The client against a small server in a thread. Bytes are built here from the kernel's usbip_protocol
- * document, not from the client's header. What the server does with vendor requests is chosen by the
- * request number, so that each test reads like its name. */
+/* The client against a small server in a thread. Bytes are built here from the kernel's
+ * usbip_protocol document, not from the client's header. What the server does with vendor requests
+ * is chosen by the request number, so that each test reads like its name. */
 
 enum {
-	ASK_ECHO = 1,      /* IN: value, index as four bytes */
-	ASK_STALL,         /* RET_SUBMIT with -EPIPE */
-	ASK_SILENCE,       /* never answered; unlinking works */
-	ASK_SILENCE_HARD,  /* never answered, nor is the unlink */
-	ASK_CROSSING,      /* answered only when the unlink comes, then RET_UNLINK 0 */
-	ASK_HANG_UP,       /* the server closes the connection */
-	ASK_NODEV,         /* -ENODEV */
-	ASK_TOO_MUCH,      /* claims more bytes than asked for */
-	ASK_GARBAGE,       /* 48 bytes of nonsense */
-	ASK_STALE,         /* foreign answers first, then the right one */
-	ASK_HALF,          /* half a header, then close */
-	ASK_STORE,         /* OUT: keeps the data */
-	ASK_IO,            /* -EPROTO */
+	ASK_ECHO = 1,     /* IN: value, index as four bytes */
+	ASK_STALL,        /* RET_SUBMIT with -EPIPE */
+	ASK_SILENCE,      /* never answered; unlinking works */
+	ASK_SILENCE_HARD, /* never answered, nor is the unlink */
+	ASK_CROSSING,     /* answered only when the unlink comes, then RET_UNLINK 0 */
+	ASK_HANG_UP,      /* the server closes the connection */
+	ASK_NODEV,        /* -ENODEV */
+	ASK_TOO_MUCH,     /* claims more bytes than asked for */
+	ASK_GARBAGE,      /* 48 bytes of nonsense */
+	ASK_STALE,        /* foreign answers first, then the right one */
+	ASK_HALF,         /* half a header, then close */
+	ASK_STORE,        /* OUT: keeps the data */
+	ASK_IO,           /* -EPROTO */
 };
 
-enum list_kind { LIST_GOOD, LIST_ENDLESS, LIST_CUT, LIST_OTHER_VERSION, LIST_REFUSED, LIST_ODD_NAMES };
+enum list_kind {
+	LIST_GOOD,
+	LIST_ENDLESS,
+	LIST_CUT,
+	LIST_OTHER_VERSION,
+	LIST_REFUSED,
+	LIST_ODD_NAMES
+};
 
 struct server {
 	int listener;
@@ -122,7 +129,8 @@ static void serve_list(struct server *s, int fd)
 	}
 }
 
-static void answer(int fd, uint32_t seqnum, int status, const void *data, uint32_t actual, uint32_t carried)
+static void answer(int fd, uint32_t seqnum, int status, const void *data, uint32_t actual,
+                   uint32_t carried)
 {
 	uint8_t head[48] = {0};
 	be(head, 3, 4);
@@ -144,19 +152,22 @@ static void answer_unlink(int fd, uint32_t seqnum, int status)
 
 static void serve_standard(struct server *s, int fd, uint32_t seqnum, const uint8_t setup[8])
 {
-	static const uint8_t device[18] = {18, 1, 0x10, 1, 0xFF, 0, 0, 8, 0xC0, 0x16, 0xDC, 5, 4, 1, 1, 2, 0, 1};
+	static const uint8_t device[18] = {18,   1,    0x10, 1, 0xFF, 0, 0, 8, 0xC0,
+	                                   0x16, 0xDC, 5,    4, 1,    1, 2, 0, 1};
 	static const uint8_t configuration[9] = {9, 2, 18, 0, 1, 1, 0, 0x80, 25};
 	static const uint8_t languages[4] = {4, 3, 9, 4};
-	static const uint8_t maker[] = {28, 3, 'w', 0, 'w', 0, 'w', 0, '.', 0, 'f', 0, 'i', 0, 's', 0,
-					'c', 0, 'h', 0, 'l', 0, '.', 0, 'd', 0, 'e', 0};
+	static const uint8_t maker[] = {28,  3, 'w', 0, 'w', 0, 'w', 0, '.', 0, 'f', 0, 'i', 0,
+	                                's', 0, 'c', 0, 'h', 0, 'l', 0, '.', 0, 'd', 0, 'e', 0};
 	static const uint8_t product[] = {14, 3, 'U', 0, 'S', 0, 'B', 0, 'a', 0, 's', 0, 'p', 0};
 	static const struct {
 		uint8_t type, index;
 		const uint8_t *bytes;
 		uint32_t length;
-	} all[] = {{1, 0, device, sizeof device},       {2, 0, configuration, sizeof configuration},
-		   {3, 0, languages, sizeof languages}, {3, 1, maker, sizeof maker},
-		   {3, 2, product, sizeof product}};
+	} all[] = {{1, 0, device, sizeof device},
+	           {2, 0, configuration, sizeof configuration},
+	           {3, 0, languages, sizeof languages},
+	           {3, 1, maker, sizeof maker},
+	           {3, 2, product, sizeof product}};
 	uint32_t room = setup[6] | (uint32_t)setup[7] << 8;
 
 	if (setup[1] == 8) {
@@ -179,7 +190,8 @@ static void serve_standard(struct server *s, int fd, uint32_t seqnum, const uint
 }
 
 /* False: close the connection. */
-static bool serve_vendor(struct server *s, int fd, uint32_t seqnum, const uint8_t setup[8], const uint8_t *data)
+static bool serve_vendor(struct server *s, int fd, uint32_t seqnum, const uint8_t setup[8],
+                         const uint8_t *data)
 {
 	uint8_t junk[64];
 	memset(junk, 0xEE, sizeof junk);
@@ -241,13 +253,15 @@ static void serve_urbs(struct server *s, int fd)
 		}
 		uint32_t length = from_be(head + 24, 4);
 		bool in = from_be(head + 12, 4) == 1;
-		if (command != 1 || from_be(head + 8, 4) != (1u << 16 | 7) || (!in && length > sizeof data) ||
-		    (!in && !receive_all(fd, data, length)))
+		if (command != 1 || from_be(head + 8, 4) != (1u << 16 | 7) ||
+		    (!in && length > sizeof data) || (!in && !receive_all(fd, data, length)))
 			return;
-		if (from_be(head + 16, 4) == 2) { /* bulk: gives back what it got last, takes what comes */
+		if (from_be(head + 16, 4) ==
+		    2) { /* bulk: gives back what it got last, takes what comes */
 			if (!in)
 				memcpy(s->stored, data, s->stored_length = length);
-			answer(fd, seqnum, 0, s->stored, s->stored_length, in ? s->stored_length : 0);
+			answer(fd, seqnum, 0, s->stored, s->stored_length,
+			       in ? s->stored_length : 0);
 			continue;
 		}
 		last = head[41];
@@ -268,11 +282,13 @@ static void *serve(void *context)
 		if (receive_all(fd, head, 8)) {
 			if (from_be(head + 2, 2) == 0x8005) {
 				serve_list(s, fd);
-			} else if (from_be(head + 2, 2) == 0x8003 && receive_all(fd, head + 8, 32)) {
+			} else if (from_be(head + 2, 2) == 0x8003 &&
+			           receive_all(fd, head + 8, 32)) {
 				uint8_t reply[8] = {0x01, 0x11, 0x00, 0x03}, raw[312];
 				be(reply + 4, s->import_status, 4);
 				send_all(fd, reply, sizeof reply);
-				make_device(raw, s->imports_other_device ? "9-9" : (const char *)head + 8);
+				make_device(raw, s->imports_other_device ? "9-9"
+				                                         : (const char *)head + 8);
 				if (s->import_status == 0) {
 					send_all(fd, raw, sizeof raw);
 					if (!s->hangs_up_after_import)
@@ -331,7 +347,8 @@ static void halt(struct server *s)
 
 static int vendor_in(struct server *s, uint8_t request, void *data, uint16_t length, int ms)
 {
-	return s->link->ops->control(s->link, 0xC0, request, 0x2211, 0x4433, data, length, deadline_in_ms(ms));
+	return s->link->ops->control(s->link, 0xC0, request, 0x2211, 0x4433, data, length,
+	                             deadline_in_ms(ms));
 }
 
 static void still_works(struct server *s)
@@ -345,20 +362,33 @@ static void is_inert(struct server *s)
 {
 	uint8_t bytes[4];
 	assert_int_equal(vendor_in(s, ASK_ECHO, bytes, 4, 10000), -LINK_GONE);
-	assert_int_equal(s->link->ops->bulk(s->link, 0x82, bytes, 4, deadline_in_ms(10000)), -LINK_GONE);
+	assert_int_equal(s->link->ops->bulk(s->link, 0x82, bytes, 4, deadline_in_ms(10000)),
+	                 -LINK_GONE);
 }
 
-/* ---- list, open ----------------------------------------------------------------------------------- */
+/* ---- list, open ------------------------------------------------------------------------- */
 
 static void urls(void **state)
 {
 	(void)state;
-	static const char *const good[] = {"usbip://localhost", "usbip://localhost/", "usbip://10.0.0.1:3240",
-					   "usbip://[::1]", "usbip://[fe80::1]:65535"};
-	static const char *const bad[] = {"", "localhost", "http://localhost", "usbip://", "usbip://:3240",
-					  "usbip://host:", "usbip://host:0", "usbip://host:65536", "usbip://host:32x",
-					  "usbip://[::1", "usbip://[]", "usbip://[::1]x", "usbip://host/path",
-					  "usbip://ho st", "usbip://host:123456"};
+	static const char *const good[] = {"usbip://localhost", "usbip://localhost/",
+	                                   "usbip://10.0.0.1:3240", "usbip://[::1]",
+	                                   "usbip://[fe80::1]:65535"};
+	static const char *const bad[] = {"",
+	                                  "localhost",
+	                                  "http://localhost",
+	                                  "usbip://",
+	                                  "usbip://:3240",
+	                                  "usbip://host:",
+	                                  "usbip://host:0",
+	                                  "usbip://host:65536",
+	                                  "usbip://host:32x",
+	                                  "usbip://[::1",
+	                                  "usbip://[]",
+	                                  "usbip://[::1]x",
+	                                  "usbip://host/path",
+	                                  "usbip://ho st",
+	                                  "usbip://host:123456"};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		struct host *host = NULL;
 		assert_int_equal(host_usbip_create(good[i], &host, NULL), 0);
@@ -387,7 +417,8 @@ static void list_tells_what_is_there(void **state)
 	assert_int_equal(ids[1].release, 0x0104);
 	assert_int_equal(ids[1].speed, 1);
 	assert_string_equal(ids[1].name, "");
-	assert_int_equal(s->host->ops->list(s->host, ids, 1, true, NULL), 2); /* room for one: still says two */
+	assert_int_equal(s->host->ops->list(s->host, ids, 1, true, NULL),
+	                 2); /* room for one: still says two */
 	halt(s);
 	free(s);
 }
@@ -475,12 +506,11 @@ static void open_refusals(void **state)
 		const char *path;
 		int result;
 	} cases[] = {
-		{4, "1-4.2", 1},  /* the kernel's "no such device" */
-		{1, "7-7", 1},    /* the document's "error", and it is not listed */
-		{1, "1-4.2", -1}, /* the same, but listed: in use */
-		{2, "1-4.2", -1}, /* busy */
-		{2, "7-7", -1},
-		{0, "a-name-that-no-usbip-server-can-have", 1},
+	        {4, "1-4.2", 1},  /* the kernel's "no such device" */
+	        {1, "7-7", 1},    /* the document's "error", and it is not listed */
+	        {1, "1-4.2", -1}, /* the same, but listed: in use */
+	        {2, "1-4.2", -1}, /* busy */
+	        {2, "7-7", -1},   {0, "a-name-that-no-usbip-server-can-have", 1},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct server *s = start();
@@ -488,7 +518,8 @@ static void open_refusals(void **state)
 		struct pogo_error err = {0};
 		s->import_status = cases[i].status;
 		run(s);
-		assert_int_equal(s->host->ops->open(s->host, cases[i].path, &s->link, &id, &err), cases[i].result);
+		assert_int_equal(s->host->ops->open(s->host, cases[i].path, &s->link, &id, &err),
+		                 cases[i].result);
 		assert_null(s->link);
 		if (cases[i].result < 0) {
 			assert_non_null(strstr(err.text, cases[i].path));
@@ -523,15 +554,16 @@ static void open_that_breaks_off(void **state)
 		struct pogo_error err = {0};
 		s->hangs_up_after_import = true;
 		run(s);
-		assert_int_equal(s->host->ops->open(s->host, listed ? "1-4.2" : "7-7", &s->link, &id, &err),
-				 listed ? -1 : 1);
+		assert_int_equal(
+		        s->host->ops->open(s->host, listed ? "1-4.2" : "7-7", &s->link, &id, &err),
+		        listed ? -1 : 1);
 		assert_int_equal(err.text[0] != '\0', listed);
 		halt(s);
 		free(s);
 	}
 }
 
-/* ---- transfers ------------------------------------------------------------------------------------ */
+/* ---- transfers -------------------------------------------------------------------------- */
 
 static void control_both_ways(void **state)
 {
@@ -541,10 +573,13 @@ static void control_both_ways(void **state)
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = (uint8_t)i;
 	still_works(s);
-	assert_int_equal(vendor_in(s, ASK_ECHO, bytes + 100, 100, 10000), 4); /* fewer than asked for is fine */
+	assert_int_equal(vendor_in(s, ASK_ECHO, bytes + 100, 100, 10000),
+	                 4); /* fewer than asked for is fine */
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = (uint8_t)i;
-	assert_int_equal(s->link->ops->control(s->link, 0x40, ASK_STORE, 0, 0, bytes, 200, deadline_in_ms(10000)), 200);
+	assert_int_equal(s->link->ops->control(s->link, 0x40, ASK_STORE, 0, 0, bytes, 200,
+	                                       deadline_in_ms(10000)),
+	                 200);
 	still_works(s);
 	halt(s);
 	assert_int_equal(s->stored_length, 200);
@@ -557,8 +592,10 @@ static void bulk_both_ways(void **state)
 	(void)state;
 	struct server *s = start_linked();
 	uint8_t out[64] = "sixty-four bytes", in[64] = {0};
-	assert_int_equal(s->link->ops->bulk(s->link, 0x02, out, sizeof out, deadline_in_ms(10000)), 64);
-	assert_int_equal(s->link->ops->bulk(s->link, 0x82, in, sizeof in, deadline_in_ms(10000)), 64);
+	assert_int_equal(s->link->ops->bulk(s->link, 0x02, out, sizeof out, deadline_in_ms(10000)),
+	                 64);
+	assert_int_equal(s->link->ops->bulk(s->link, 0x82, in, sizeof in, deadline_in_ms(10000)),
+	                 64);
 	assert_memory_equal(in, out, sizeof in);
 	halt(s);
 	free(s);
@@ -584,7 +621,8 @@ static void time_out_unlinks(void **state)
 	uint8_t bytes[8];
 	assert_int_equal(vendor_in(s, ASK_SILENCE, bytes, 8, 20), -LINK_TIMEOUT);
 	still_works(s);
-	assert_int_equal(vendor_in(s, ASK_SILENCE, bytes, 8, 0), -LINK_TIMEOUT); /* past: nothing is sent */
+	assert_int_equal(vendor_in(s, ASK_SILENCE, bytes, 8, 0),
+	                 -LINK_TIMEOUT); /* past: nothing is sent */
 	still_works(s);
 	halt(s);
 	assert_int_equal(s->unlinks, 1);
@@ -644,7 +682,7 @@ static void server_that_dies_or_lies_is_gone(void **state)
 	}
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------- */
+/* ---- waiting ---------------------------------------------------------------------------- */
 
 static void wait_change_ends(void **state)
 {
@@ -653,7 +691,8 @@ static void wait_change_ends(void **state)
 	assert_int_equal(host_usbip_create("usbip://localhost", &host, NULL), 0);
 	host->ops->wait_change(host, clock_now());
 	host->ops->wait_change(host, deadline_in_ms(10));
-	/* There is no news in this protocol: it looks again by itself, long before this deadline. */
+	/* There is no news in this protocol: it looks again by itself, long before this deadline.
+	 */
 	int64_t begin = clock_now();
 	host->ops->wait_change(host, deadline_in_ms(3600 * 1000));
 	assert_true(clock_now() - begin < INT64_C(600000000000));
@@ -665,44 +704,51 @@ static void texts_of_string_descriptors(void **state)
 {
 	(void)state;
 	char out[64], small[4];
-	descriptor_text((const uint8_t *)"\x06\x03" "a\0\xE4\0", 6, out, sizeof out);
+	descriptor_text((const uint8_t *)"\x06\x03"
+	                                 "a\0\xE4\0",
+	                6, out, sizeof out);
 	assert_string_equal(out, "a\xC3\xA4");
 	descriptor_text((const uint8_t *)"\x06\x03\x3D\xD8\x00\xDE", 6, out, sizeof out);
 	assert_string_equal(out, "\xF0\x9F\x98\x80");
 	descriptor_text((const uint8_t *)"\x08\x03\x1B\0\x3D\xD8z\0", 8, out, sizeof out);
 	assert_string_equal(out, "??z");
-	descriptor_text((const uint8_t *)"\xFF\x03q\0w", 5, out, sizeof out); /* claims more than came */
+	descriptor_text((const uint8_t *)"\xFF\x03q\0w", 5, out,
+	                sizeof out); /* claims more than came */
 	assert_string_equal(out, "q");
 	descriptor_text((const uint8_t *)"\x04\x03q\0w\0", 6, out, sizeof out); /* claims less */
 	assert_string_equal(out, "q");
-	descriptor_text((const uint8_t *)"\x08\x03" "abc", 0, out, sizeof out);
+	descriptor_text((const uint8_t *)"\x08\x03"
+	                                 "abc",
+	                0, out, sizeof out);
 	assert_string_equal(out, "");
-	descriptor_text((const uint8_t *)"\x0A\x03" "a\0b\0\xE4\0c\0", 10, small, sizeof small);
+	descriptor_text((const uint8_t *)"\x0A\x03"
+	                                 "a\0b\0\xE4\0c\0",
+	                10, small, sizeof small);
 	assert_string_equal(small, "ab"); /* never half a character */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(urls),
-		cmocka_unit_test(list_tells_what_is_there),
-		cmocka_unit_test(bad_lists_are_refused),
-		cmocka_unit_test(odd_names_are_left_out),
-		cmocka_unit_test(nobody_there),
-		cmocka_unit_test(open_reads_identity_and_configures),
-		cmocka_unit_test(open_refusals),
-		cmocka_unit_test(open_of_another_device_is_refused),
-		cmocka_unit_test(open_that_breaks_off),
-		cmocka_unit_test(control_both_ways),
-		cmocka_unit_test(bulk_both_ways),
-		cmocka_unit_test(refusals_leave_the_link_usable),
-		cmocka_unit_test(time_out_unlinks),
-		cmocka_unit_test(answer_that_crosses_the_unlink_counts),
-		cmocka_unit_test(unlink_unanswered_is_gone),
-		cmocka_unit_test(foreign_answers_are_skipped),
-		cmocka_unit_test(server_that_dies_or_lies_is_gone),
-		cmocka_unit_test(wait_change_ends),
-		cmocka_unit_test(texts_of_string_descriptors),
+	        cmocka_unit_test(urls),
+	        cmocka_unit_test(list_tells_what_is_there),
+	        cmocka_unit_test(bad_lists_are_refused),
+	        cmocka_unit_test(odd_names_are_left_out),
+	        cmocka_unit_test(nobody_there),
+	        cmocka_unit_test(open_reads_identity_and_configures),
+	        cmocka_unit_test(open_refusals),
+	        cmocka_unit_test(open_of_another_device_is_refused),
+	        cmocka_unit_test(open_that_breaks_off),
+	        cmocka_unit_test(control_both_ways),
+	        cmocka_unit_test(bulk_both_ways),
+	        cmocka_unit_test(refusals_leave_the_link_usable),
+	        cmocka_unit_test(time_out_unlinks),
+	        cmocka_unit_test(answer_that_crosses_the_unlink_counts),
+	        cmocka_unit_test(unlink_unanswered_is_gone),
+	        cmocka_unit_test(foreign_answers_are_skipped),
+	        cmocka_unit_test(server_that_dies_or_lies_is_gone),
+	        cmocka_unit_test(wait_change_ends),
+	        cmocka_unit_test(texts_of_string_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
