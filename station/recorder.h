@@ -1,6 +1,10 @@
 #ifndef POGO_STATION_RECORDER_H
 #define POGO_STATION_RECORDER_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "db/log.h"
 #include "hextools/err.h"
 #include "station/fault.h"
@@ -15,6 +19,8 @@ struct recorder;
 int recorder_create(const char *db_path, struct recorder **out, struct log_recovery *recovery, struct pogo_error *err);
 void recorder_destroy(struct recorder *recorder); /* drains, closes; NULL is fine */
 bool recorder_broken(struct recorder *recorder);
+/* The sentence of the first failure; "" while nothing failed. */
+void recorder_why(struct recorder *recorder, char *text, size_t size);
 
 int recorder_run_begin(struct recorder *recorder, const struct log_run *run, int64_t *run_id, struct pogo_error *err);
 int recorder_run_end(struct recorder *recorder, int64_t run_id, struct pogo_error *err);

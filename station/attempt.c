@@ -1,0 +1,428 @@
+#include "station/attempt.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void post(struct attempt *attempt, struct event *event)
+{
+	event->state = SLOT_RUNNING;
+	event->step = attempt->step;
+	event->attempt_id = attempt->id;
+	memcpy(event->serial, attempt->serial, sizeof event->serial);
+	slot_post(attempt->slot, event);
+}
+
+/* A view redraws a few times a second; more events would only be thrown away there. */
+static void report_progress(void *context, uint32_t done, uint32_t total)
+{
+	struct attempt *attempt = context;
+	int64_t now = clock_now();
+
+	if (done < total && now - attempt->reported_ns < 200 * 1000000LL)
+		return;
+	attempt->reported_ns = now;
+	struct event event = { .kind = EVENT_PROGRESS, .done = done, .total = total };
+	post(attempt, &event);
+}
+
+/* ---- budgets --------------------------------------------------------------------------------------- */
+
+/* How long moving `bytes` may take. A byte of flash or EEPROM costs one 4-byte instruction, 32 SCK
+ * periods (ATmega16U4/32U4 data sheet 7766J, 28.8), here at the SCK of first contact, which is the
+ * slowest of the attempt; on USB a low-speed device moves 8 bytes per packet and may take two whole
+ * 1 ms frames for one (USB 2.0, 5.5.3). Three times that, and 4 s of grace for set-up and retries. */
+static int64_t wire_ms(const struct attempt *attempt, uint64_t bytes)
+{
+	uint32_t sck_hz = attempt->chip->facts.sck_first_hz;
+
+	if (sck_hz == 0)
+		sck_hz = 8000; /* unknown: what a USBasp with its slow-SCK jumper runs at */
+	return (int64_t)(3 * (bytes * 32 * 1000 / sck_hz + bytes / 4)) + 4000;
+}
+
+/* Bytes that travel for the image: whole flash pages. */
+static uint64_t image_wire_bytes(const struct attempt *attempt)
+{
+	const struct hex_image *image = &attempt->image;
+
+	return hex_image_bytes(image) + 2ull * attempt->chip->part->flash_page * image->count;
+}
+
+static int64_t few_commands_ms(const struct attempt *attempt)
+{
+	const struct part *part = attempt->chip->part;
+
+	return wire_ms(attempt, 256) + 8 * ((int64_t)part->twd_erase_us + part->twd_fuse_us) / 1000;
+}
+
+static int64_t serial_ms(const struct attempt *attempt)
+{
+	return wire_ms(attempt, attempt->slot->shared->recipe->serial.length);
+}
+
+static int64_t program_ms(const struct attempt *attempt)
+{
+	const struct part *part = attempt->chip->part;
+	uint64_t bytes = image_wire_bytes(attempt), flash_us = 0, eeprom_us = 0;
+
+	if (part->flash_page > 0)
+		flash_us = bytes / part->flash_page * part->twd_flash_us;
+	for (size_t i = 0; i < attempt->image.count; i++)
+		if (attempt->image.segments[i].addr >= AVR_EEPROM_BASE)
+			eeprom_us += attempt->image.segments[i].len * (uint64_t)part->twd_eeprom_us;
+	return wire_ms(attempt, bytes) + (int64_t)(3 * (flash_us + eeprom_us) / 1000);
+}
+
+static int64_t verify_ms(const struct attempt *attempt)
+{
+	return wire_ms(attempt, image_wire_bytes(attempt));
+}
+
+/* ---- the serial number ------------------------------------------------------------------------------ */
+
+/* What stands in the board's serial field, if it is exactly what the rule would have written. */
+static bool fits_rule(const struct serial_rule *rule, const uint8_t *field, char text[48])
+{
+	size_t prefix = strlen(rule->prefix);
+
+	if (memcmp(field, rule->prefix, prefix) != 0)
+		return false;
+	for (size_t i = prefix; i < rule->length; i++)
+		if (!isdigit(field[i]))
+			return false;
+	memcpy(text, field, rule->length);
+	text[rule->length] = '\0';
+	return true;
+}
+
+/* A board that was here before carries its number; a locked one hides it and counts as new. */
+static int read_serial(struct attempt *attempt, char text[48], deadline_t deadline)
+{
+	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
+	struct chip *chip = attempt->chip;
+	uint8_t field[48] = { 0 };
+	struct fault fault = { .code = FAIL_NONE };
+
+	text[0] = '\0';
+	if (rule->length >= sizeof field)
+		return fault_set(&attempt->fault, FAIL_SERIAL, "a serial of %u characters is too long", rule->length);
+	if (chip->driver->read(chip, rule->address, field, rule->length, deadline, &fault) != 0) {
+		if (fault.code == FAIL_PROTECTED)
+			return 0;
+		attempt->fault = fault;
+		return -1;
+	}
+	fits_rule(rule, field, text);
+	return 0;
+}
+
+static int refuse_serial(struct attempt *attempt, enum log_serial_result result, const char *found)
+{
+	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
+
+	switch (result) {
+	case LOG_SERIAL_UNKNOWN:
+		return fault_set(&attempt->fault, FAIL_SERIAL,
+				 "the board carries serial %s, which this log never gave; set it aside: "
+				 "it comes from another line, or is a copy", found);
+	case LOG_SERIAL_BUSY:
+		return fault_set(&attempt->fault, FAIL_SERIAL,
+				 "the board carries serial %s, and so does a board in another slot; set both aside", found);
+	case LOG_SERIAL_EXHAUSTED:
+		return fault_set(&attempt->fault, FAIL_SERIAL,
+				 "no serial number \"%s\" with %u digits is left; give the recipe another prefix or more digits",
+				 rule->prefix, rule->width);
+	default:
+		return 0;
+	}
+}
+
+static int claim_serial(struct attempt *attempt, const char *found)
+{
+	const struct slot_shared *shared = attempt->slot->shared;
+	const struct serial_rule *rule = &shared->recipe->serial;
+	enum log_serial_result result = LOG_SERIAL_EXHAUSTED;
+	struct log_serial_wish wish = {
+		.attempt_id = attempt->id,
+		.product = shared->recipe->product,
+		.prefix = rule->prefix,
+		.width = rule->width,
+		.first = rule->first,
+		.found = found[0] != '\0' ? found : NULL,
+		.now_ms = clock_wall_ms(),
+	};
+	char serial[48] = "";
+
+	if (recorder_serial_claim(shared->recorder, &wish, serial, &result, &attempt->fault) != 0)
+		return -1;
+	if (refuse_serial(attempt, result, found) != 0)
+		return -1;
+	memcpy(attempt->serial, serial, sizeof attempt->serial);
+	struct event event = { .kind = EVENT_SERIAL };
+	post(attempt, &event);
+	return 0;
+}
+
+/* ---- the steps --------------------------------------------------------------------------------------- */
+
+static int do_identify(struct attempt *attempt, deadline_t deadline)
+{
+	return attempt->chip->driver->identify(attempt->chip, deadline, &attempt->fault);
+}
+
+static int do_serial(struct attempt *attempt, deadline_t deadline)
+{
+	const struct recipe *recipe = attempt->slot->shared->recipe;
+	struct pogo_error err = { .text = "" };
+	char found[48];
+
+	if (read_serial(attempt, found, deadline) != 0 || claim_serial(attempt, found) != 0)
+		return -1;
+	hex_image_finish(&attempt->image);
+	hex_image_init(&attempt->image);
+	if (recipe_unit_image(recipe, attempt->serial, &attempt->image, &err) != 0)
+		return fault_set(&attempt->fault, FAIL_SERIAL, "%.180s", err.text);
+	return 0;
+}
+
+static int do_erase(struct attempt *attempt, deadline_t deadline)
+{
+	return attempt->chip->driver->erase(attempt->chip, deadline, &attempt->fault);
+}
+
+static int do_clock(struct attempt *attempt, deadline_t deadline)
+{
+	return attempt->chip->driver->clock(attempt->chip, deadline, &attempt->fault);
+}
+
+static int do_program(struct attempt *attempt, deadline_t deadline)
+{
+	attempt->chip_written = true;
+	return attempt->chip->driver->program(attempt->chip, &attempt->image, deadline, &attempt->fault);
+}
+
+static int do_verify(struct attempt *attempt, deadline_t deadline)
+{
+	const struct slot_shared *shared = attempt->slot->shared;
+
+	if (attempt->chip->driver->verify(attempt->chip, &attempt->image, deadline, &attempt->fault) != 0)
+		return -1;
+	if (attempt->serial[0] == '\0')
+		return 0;
+	return recorder_serial_written(shared->recorder, attempt->id, &attempt->fault);
+}
+
+static int do_configure(struct attempt *attempt, deadline_t deadline)
+{
+	return attempt->chip->driver->configure(attempt->chip, deadline, &attempt->fault);
+}
+
+static int do_lock(struct attempt *attempt, deadline_t deadline)
+{
+	return attempt->chip->driver->lock(attempt->chip, deadline, &attempt->fault);
+}
+
+static bool wants_serial(const struct recipe *recipe)
+{
+	return recipe->serial.wanted;
+}
+
+static const struct step {
+	enum slot_step step;
+	bool (*wanted)(const struct recipe *recipe); /* NULL: always */
+	int64_t (*budget_ms)(const struct attempt *attempt);
+	int (*run)(struct attempt *attempt, deadline_t deadline);
+} steps[] = {
+	{ STEP_IDENTIFY, NULL, few_commands_ms, do_identify },
+	{ STEP_SERIAL, wants_serial, serial_ms, do_serial },
+	{ STEP_ERASE, NULL, few_commands_ms, do_erase },
+	{ STEP_CLOCK, NULL, few_commands_ms, do_clock },
+	{ STEP_PROGRAM, NULL, program_ms, do_program },
+	{ STEP_VERIFY, NULL, verify_ms, do_verify },
+	{ STEP_CONFIGURE, NULL, few_commands_ms, do_configure },
+	{ STEP_LOCK, NULL, few_commands_ms, do_lock },
+};
+
+static int run_step(struct attempt *attempt, const struct step *step)
+{
+	struct slot_shared *shared = attempt->slot->shared;
+	const char *name = slot_step_name(step->step);
+
+	attempt->step = step->step;
+	if (atomic_load(&shared->abort))
+		return fault_set(&attempt->fault, FAIL_ABORTED, "the operator stopped the run before this step");
+	struct event event = { .kind = EVENT_STEP };
+	post(attempt, &event);
+	recorder_step_begin(shared->recorder, attempt->id, name);
+	int64_t begin = clock_now();
+	int result = step->run(attempt, deadline_in_ms(step->budget_ms(attempt)));
+	recorder_step_end(shared->recorder, attempt->id, name, (clock_now() - begin) / 1000,
+			  result == 0 ? "ok" : fail_name(attempt->fault.code));
+	return result;
+}
+
+int attempt_open(struct attempt *attempt, const struct slot *slot, struct chip *chip, const char *usb)
+{
+	const struct slot_shared *shared = slot->shared;
+
+	*attempt = (struct attempt){ .slot = slot, .chip = chip, .found_ns = clock_now(), .step = STEP_IDENTIFY };
+	hex_image_init(&attempt->image);
+	struct log_attempt row = {
+		.run_id = shared->run_id,
+		.slot = slot->place.name,
+		.port = slot->place.port,
+		.programmer_kind = chip->programmer->info.kind,
+		.programmer_firmware = chip->programmer->info.firmware,
+		.programmer_usb = usb,
+		.now_ms = clock_wall_ms(),
+	};
+	return recorder_attempt_open(shared->recorder, &row, &attempt->id, &attempt->fault);
+}
+
+int attempt_run(struct attempt *attempt)
+{
+	const struct slot_shared *shared = attempt->slot->shared;
+	struct chip *chip = attempt->chip;
+	struct pogo_error err = { .text = "" };
+	int result = 0;
+
+	if (hex_image_copy(&attempt->image, &shared->recipe->image, &err) != 0)
+		return fault_set(&attempt->fault, FAIL_WRITE, "%.180s", err.text);
+	chip->progress = (struct chip_progress){ report_progress, attempt, &shared->abort };
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0] && result == 0; i++)
+		if (steps[i].wanted == NULL || steps[i].wanted(shared->recipe))
+			result = run_step(attempt, &steps[i]);
+	chip->progress = (struct chip_progress){ 0 };
+	return result;
+}
+
+/* ---- the result --------------------------------------------------------------------------------------- */
+
+static void make_sentence(struct attempt *attempt)
+{
+	const struct fault *fault = &attempt->fault;
+	const char *slot = attempt->slot->place.name, *step = slot_step_name(attempt->step);
+	char *out = attempt->sentence;
+	size_t size = sizeof attempt->sentence;
+
+	if (attempt->step == STEP_NONE)
+		snprintf(out, size, "slot %s: %s", slot, fault->text);
+	else if (!fault->has_address || strstr(fault->text, "expected") != NULL)
+		snprintf(out, size, "slot %s, %s: %s", slot, step, fault->text);
+	else if (fault->address >= AVR_EEPROM_BASE)
+		snprintf(out, size, "slot %s, %s: EEPROM 0x%03" PRIX32 ": expected 0x%02" PRIX32 ", found 0x%02" PRIX32 " — %s",
+			 slot, step, fault->address - AVR_EEPROM_BASE, fault->expected, fault->found, fault->text);
+	else
+		snprintf(out, size, "slot %s, %s: flash 0x%04" PRIX32 ": expected 0x%02" PRIX32 ", found 0x%02" PRIX32 " — %s",
+			 slot, step, fault->address, fault->expected, fault->found, fault->text);
+}
+
+struct measures {
+	struct log_measure list[24];
+	size_t count;
+	char signature[8], silicon[24], fuses_found[12], fuses_left[12], lock_found[4], lock_left[4];
+};
+
+static void measure(struct measures *measures, const char *name, int64_t number)
+{
+	measures->list[measures->count++] = (struct log_measure){ name, number, NULL };
+}
+
+static void measure_hex(struct measures *measures, const char *name, char *text, size_t size, const uint8_t *bytes,
+			size_t len)
+{
+	text[0] = '\0';
+	for (size_t i = 0; i < len && 2 * i + 2 < size; i++)
+		snprintf(text + 2 * i, 3, "%02X", bytes[i]);
+	measures->list[measures->count++] = (struct log_measure){ name, 0, text };
+}
+
+static void measure_facts(struct measures *m, const struct chip *chip)
+{
+	const struct chip_facts *facts = &chip->facts;
+	size_t fuses = chip->part != NULL && chip->part->fuse_count < PART_FUSES ? chip->part->fuse_count : PART_FUSES;
+
+	measure_hex(m, "signature", m->signature, sizeof m->signature, facts->signature, sizeof facts->signature);
+	if (facts->has_silicon_id)
+		measure_hex(m, "silicon_id", m->silicon, sizeof m->silicon, facts->silicon_id, sizeof facts->silicon_id);
+	measure_hex(m, "fuses_found", m->fuses_found, sizeof m->fuses_found, facts->fuses_found, fuses);
+	measure_hex(m, "fuses_left", m->fuses_left, sizeof m->fuses_left, facts->fuses_left, fuses);
+	measure_hex(m, "lock_found", m->lock_found, sizeof m->lock_found, &facts->lock_found, 1);
+	measure_hex(m, "lock_left", m->lock_left, sizeof m->lock_left, &facts->lock_left, 1);
+	measure(m, "sck_first_hz", facts->sck_first_hz);
+	measure(m, "sck_fast_hz", facts->sck_fast_hz);
+	measure(m, "retries", facts->retries);
+	measure(m, "bytes_written", facts->bytes_written);
+	measure(m, "bytes_verified", facts->bytes_verified);
+	measure(m, "pages_skipped", facts->pages_skipped);
+	measure(m, "readback_crc", facts->readback_crc);
+}
+
+static int record(struct attempt *attempt)
+{
+	const struct fault *fault = &attempt->fault;
+	struct measures measures = { .count = 0 };
+	struct log_result result = {
+		.attempt_id = attempt->id,
+		.status = "PASS",
+		.now_ms = clock_wall_ms(),
+		.duration_us = (clock_now() - attempt->found_ns) / 1000,
+	};
+
+	if (fault->code != FAIL_NONE) {
+		result.status = fail_is_error(fault->code) ? "ERROR" : "FAIL";
+		result.code = fail_name(fault->code);
+		result.step = attempt->step != STEP_NONE ? slot_step_name(attempt->step) : NULL;
+		result.sentence = attempt->sentence;
+		result.has_address = fault->has_address;
+		result.address = fault->address;
+		result.expected = fault->expected;
+		result.found = fault->found;
+		result.serial_may_be_on_chip = attempt->chip_written;
+	}
+	/* An attempt without a board has measured nothing. */
+	if (fault->code != FAIL_NO_BOARD)
+		measure_facts(&measures, attempt->chip);
+	result.measures = measures.list;
+	result.measure_count = measures.count;
+	struct fault refused = { .code = FAIL_NONE };
+	if (recorder_attempt_close(attempt->slot->shared->recorder, &result, &refused) == 0)
+		return 0;
+	attempt->fault = refused;
+	attempt->step = STEP_RECORD;
+	make_sentence(attempt);
+	return -1;
+}
+
+static void count_verdict(struct attempt *attempt)
+{
+	struct slot_shared *shared = attempt->slot->shared;
+
+	if (attempt->fault.code == FAIL_NONE) {
+		attempt->verdict = SLOT_PASS;
+		atomic_fetch_add(&shared->passed, 1);
+	} else if (fail_is_error(attempt->fault.code)) {
+		attempt->verdict = SLOT_ERROR;
+		atomic_fetch_add(&shared->errors, 1);
+	} else {
+		attempt->verdict = SLOT_FAIL;
+		atomic_fetch_add(&shared->failed, 1);
+	}
+}
+
+int attempt_close(struct attempt *attempt)
+{
+	if (attempt->fault.code != FAIL_NONE)
+		make_sentence(attempt);
+	int result = record(attempt);
+	hex_image_finish(&attempt->image);
+	count_verdict(attempt);
+
+	struct event event = { .kind = EVENT_RESULT, .fault = attempt->fault };
+	event.duration_ms = (clock_now() - attempt->found_ns) / 1000000;
+	memcpy(event.text, attempt->sentence, sizeof event.text);
+	post(attempt, &event);
+	return result;
+}

@@ -1,0 +1,182 @@
+#include "station/cmd.h"
+
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "station/station.h"
+#include "station/station_file.h"
+
+enum { DEVICES = 256, LOOK_MS = 300 };
+
+static const char help[] =
+	"usage: pogo-station learn STATION [--slots N] [--bench URL]\n"
+	"\n"
+	"Writes a station file by plugging: plug the programmer of slot 1, then that of slot 2, and so\n"
+	"on. Programmers of one kind look all alike; what tells them apart is the USB port. One that is\n"
+	"plugged already: unplug it and plug it again. Enter (or `done` and Enter) ends, or N slots.\n"
+	"\n"
+	"Exit code: 0 the file is written; 1 no slot was taught, nothing is written; 2 wrong words;\n"
+	"3 the system failed.\n";
+
+struct lesson {
+	struct host *host;
+	struct station_file file;
+	size_t wanted;                 /* slots; STATION_SLOTS = until the person ends it */
+	bool stdin_open;
+	int count;                     /* of before */
+	struct usb_identity before[DEVICES], now[DEVICES];
+};
+
+static bool is_in(const struct usb_identity *list, int count, const char *path)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(list[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+static bool is_taught(const struct station_file *file, const char *path)
+{
+	for (size_t i = 0; i < file->slot_count; i++)
+		if (strcmp(file->slots[i].port, path) == 0)
+			return true;
+	return false;
+}
+
+static void ask_next(const struct lesson *lesson)
+{
+	if (lesson->file.slot_count < lesson->wanted) {
+		printf("plug the programmer of slot %zu …\n", lesson->file.slot_count + 1);
+		fflush(stdout);
+	}
+}
+
+static void teach(struct lesson *lesson, const struct usb_identity *device, const char *kind)
+{
+	struct station_file *file = &lesson->file;
+	struct slot_place *place = &file->slots[file->slot_count++];
+
+	snprintf(place->name, sizeof place->name, "%zu", file->slot_count);
+	snprintf(place->port, sizeof place->port, "%s", device->path);
+	snprintf(place->kind, sizeof place->kind, "%s", kind);
+	printf("slot %s is the %s at port %s\n", place->name, kind, place->port);
+	ask_next(lesson);
+}
+
+/* What has come since the last look. */
+static int look(struct lesson *lesson, struct pogo_error *err)
+{
+	int count = lesson->host->ops->list(lesson->host, lesson->now, DEVICES, false, err);
+
+	if (count < 0)
+		return -1;
+	if (count > DEVICES)
+		count = DEVICES;
+	for (int i = 0; i < count && lesson->file.slot_count < lesson->wanted; i++) {
+		const struct usb_identity *device = &lesson->now[i];
+		const struct programmer_driver *driver = programmer_match(device);
+		if (driver == NULL || is_in(lesson->before, lesson->count, device->path))
+			continue;
+		if (is_taught(&lesson->file, device->path))
+			printf("port %s is a slot already\n", device->path);
+		else
+			teach(lesson, device, driver->kind);
+	}
+	memcpy(lesson->before, lesson->now, sizeof lesson->before);
+	lesson->count = count;
+	return 0;
+}
+
+/* True when a line came in: any line ends the lesson. So does the end of the input, unless --slots said
+ * how many there will be. */
+static bool person_ends(struct lesson *lesson, int timeout_ms)
+{
+	struct pollfd input = { .fd = lesson->stdin_open ? STDIN_FILENO : -1, .events = POLLIN };
+	char line[64];
+
+	if (poll(&input, 1, timeout_ms) <= 0)
+		return false;
+	ssize_t len = read(STDIN_FILENO, line, sizeof line);
+	if (len > 0)
+		return true;
+	lesson->stdin_open = false;
+	return lesson->wanted == STATION_SLOTS;
+}
+
+static int run_lesson(struct lesson *lesson, struct pogo_error *err)
+{
+	int count = lesson->host->ops->list(lesson->host, lesson->before, DEVICES, false, err);
+
+	if (count < 0)
+		return -1;
+	lesson->count = count < DEVICES ? count : DEVICES;
+	ask_next(lesson);
+	while (lesson->file.slot_count < lesson->wanted && !person_ends(lesson, LOOK_MS))
+		if (look(lesson, err) != 0)
+			return -1;
+	if (lesson->file.slot_count == 0)
+		return pogo_fail(err, POGO_NO, "no programmer was plugged, so no station file was written");
+	if (station_file_save(&lesson->file, err) != 0)
+		return -1;
+	printf("%s: %zu slots\n", lesson->file.path, lesson->file.slot_count);
+	return 0;
+}
+
+static int learn(const char *path, const char *url, size_t wanted)
+{
+	struct lesson *lesson = calloc(1, sizeof *lesson);
+	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "no memory to learn a station" };
+	int result = -1;
+
+	if (lesson == NULL)
+		return cmd_fail(&err);
+	lesson->wanted = wanted;
+	lesson->stdin_open = true;
+	snprintf(lesson->file.path, sizeof lesson->file.path, "%s", path);
+	if (gethostname(lesson->file.station, sizeof lesson->file.station - 1) != 0 || lesson->file.station[0] == '\0')
+		snprintf(lesson->file.station, sizeof lesson->file.station, "station");
+	if (station_host_create(url, &lesson->host, &err) == 0) {
+		result = run_lesson(lesson, &err);
+		lesson->host->ops->destroy(lesson->host);
+	}
+	free(lesson);
+	return result == 0 ? 0 : cmd_fail(&err);
+}
+
+int cmd_learn(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "slots", required_argument, NULL, 'n' },
+		{ "bench", required_argument, NULL, 'b' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *url = NULL;
+	uint64_t wanted = STATION_SLOTS;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'n':
+			if (!cmd_number(optarg, 1, STATION_SLOTS, &wanted))
+				return cmd_usage("learn", "--slots %s is not a number from 1 to %d", optarg, STATION_SLOTS);
+			break;
+		case 'b':
+			url = optarg;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return cmd_bad_option("learn", argv, opt);
+		}
+	}
+	if (argc - optind != 1)
+		return cmd_usage("learn", "%s", argc == optind ? "which station file?" : "one station file, not several");
+	return learn(argv[optind], url, (size_t)wanted);
+}

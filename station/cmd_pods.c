@@ -1,0 +1,255 @@
+#include "station/cmd.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hextools/json.h"
+#include "station/station.h"
+#include "station/station_file.h"
+
+enum { DEVICES = 256, OPEN_MS = 3000 };
+
+static const char help[] =
+	"usage: pogo-station pods [--bench URL] [--station FILE] [--json]\n"
+	"\n"
+	"Lists the programmers that are plugged: port, kind, firmware, what they can do, SCK steps,\n"
+	"and the slot that the station file gives them. One that a running line uses is left alone\n"
+	"and listed as in use.\n"
+	"\n"
+	"Exit code: 0 done; 1 no known programmer is plugged; 2 wrong words or files; 3 a device\n"
+	"cannot be opened.\n";
+
+struct pod {
+	struct usb_identity identity;
+	const char *kind;
+	const char *slot;  /* "" = none */
+	bool in_use;
+	char trouble[600]; /* "" = open worked and info is filled */
+	struct programmer_info info;
+};
+
+static void ask_pod(struct host *host, struct pod *pod, const struct programmer_driver *driver)
+{
+	struct link *link = NULL;
+	struct programmer *programmer = NULL;
+	struct pogo_error err = { .text = "" };
+	struct fault fault = { .text = "" };
+	struct usb_identity identity = pod->identity;
+	int got = host->ops->open(host, pod->identity.path, &link, &identity, &err);
+
+	if (got != 0) {
+		snprintf(pod->trouble, sizeof pod->trouble, "%s", got > 0 ? "was unplugged meanwhile" : err.text);
+		pod->in_use = got < 0 && strstr(err.text, "in use") != NULL;
+		return;
+	}
+	pod->identity = identity;
+	if (driver->open(link, &identity, &programmer, deadline_in_ms(OPEN_MS), &fault) != 0) {
+		link->ops->close(link);
+		snprintf(pod->trouble, sizeof pod->trouble, "%s", fault.text);
+		return;
+	}
+	pod->info = programmer->info;
+	driver->close(programmer);
+}
+
+static const char *slot_at(const struct station_file *file, const char *port)
+{
+	for (size_t i = 0; i < file->slot_count; i++)
+		if (strcmp(file->slots[i].port, port) == 0)
+			return file->slots[i].name;
+	return "";
+}
+
+static int pod_order(const void *a, const void *b)
+{
+	const struct pod *x = a, *y = b;
+
+	return station_port_order(x->identity.path, y->identity.path);
+}
+
+static int find_pods(struct host *host, const struct station_file *file, struct pod *pods, struct pogo_error *err)
+{
+	struct usb_identity *plugged = calloc(DEVICES, sizeof *plugged);
+	int found = 0;
+
+	if (plugged == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the list of devices");
+	/* Without strings: reading them would open devices that a running line talks to. */
+	int count = host->ops->list(host, plugged, DEVICES, false, err);
+	for (int i = 0; i < count && i < DEVICES; i++) {
+		const struct programmer_driver *driver = programmer_match(&plugged[i]);
+		if (driver == NULL)
+			continue;
+		struct pod *pod = &pods[found++];
+		pod->identity = plugged[i];
+		pod->kind = driver->kind;
+		pod->slot = slot_at(file, plugged[i].path);
+		ask_pod(host, pod, driver);
+	}
+	free(plugged);
+	if (count < 0)
+		return -1;
+	qsort(pods, (size_t)found, sizeof *pods, pod_order);
+	return found;
+}
+
+static size_t step_count(const struct programmer_info *info)
+{
+	size_t count = 0;
+
+	while (count < sizeof info->sck_steps / sizeof info->sck_steps[0] && info->sck_steps[count] != 0)
+		count++;
+	return count;
+}
+
+static void print_pod(const struct pod *pod)
+{
+	const struct usb_identity *id = &pod->identity;
+	size_t steps = step_count(&pod->info);
+
+	printf("%-12s %-8s %04x:%04x %x.%02x  %s%s\n", id->path, pod->kind, id->vendor, id->product, id->release >> 8,
+	       id->release & 0xffu, pod->slot[0] != '\0' ? "slot " : "no slot", pod->slot);
+	if (pod->in_use)
+		printf("             in use: a running line or another program has it\n");
+	else if (pod->trouble[0] != '\0')
+		printf("             %s\n", pod->trouble);
+	else
+		printf("             firmware %s; %s\n", pod->info.firmware, pod->info.abilities);
+	if (steps == 0)
+		return;
+	printf("             SCK");
+	for (size_t i = 0; i < steps; i++)
+		printf("%s %g kHz", i > 0 ? "," : "", pod->info.sck_steps[i] / 1000.0);
+	printf("\n");
+}
+
+static void print_missing(const struct station_file *file, const struct pod *pods, int count)
+{
+	for (size_t i = 0; i < file->slot_count; i++) {
+		bool there = false;
+		for (int p = 0; p < count; p++)
+			there = there || strcmp(pods[p].identity.path, file->slots[i].port) == 0;
+		if (!there)
+			printf("%-12s -        nothing known is plugged  slot %s\n", file->slots[i].port, file->slots[i].name);
+	}
+}
+
+static void json_pod(struct json *json, const struct pod *pod)
+{
+	char usb[32];
+
+	snprintf(usb, sizeof usb, "%04x:%04x %x.%02x", pod->identity.vendor, pod->identity.product,
+		 pod->identity.release >> 8, pod->identity.release & 0xffu);
+	json_open(json, NULL, '{');
+	json_str(json, "port", pod->identity.path);
+	json_str(json, "kind", pod->kind);
+	json_str(json, "usb", usb);
+	json_str(json, "slot", pod->slot[0] != '\0' ? pod->slot : NULL);
+	json_str(json, "status", pod->in_use ? "in use" : pod->trouble[0] != '\0' ? "error" : "ready");
+	if (pod->trouble[0] != '\0') {
+		json_str(json, "text", pod->trouble);
+	} else {
+		json_str(json, "serial", pod->identity.serial);
+		json_str(json, "firmware", pod->info.firmware);
+		json_str(json, "abilities", pod->info.abilities);
+		json_open(json, "sck_hz", '[');
+		for (size_t i = 0; i < step_count(&pod->info); i++)
+			json_int(json, NULL, pod->info.sck_steps[i]);
+		json_close(json, ']');
+	}
+	json_close(json, '}');
+}
+
+static int print_json(const struct pod *pods, int count)
+{
+	struct json json;
+
+	json_init(&json, 2);
+	json_open(&json, NULL, '[');
+	for (int i = 0; i < count; i++)
+		json_pod(&json, &pods[i]);
+	json_close(&json, ']');
+	bool ok = json_ok(&json);
+	if (ok)
+		printf("%s\n", json.text);
+	json_finish(&json);
+	return ok ? 0 : POGO_SYSTEM;
+}
+
+static int show_pods(struct host *host, const struct station_file *file, bool as_json)
+{
+	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "no memory for the list of programmers" };
+	struct pod *pods = calloc(DEVICES, sizeof *pods);
+	int code = 0;
+	int count = pods != NULL ? find_pods(host, file, pods, &err) : -1;
+
+	if (count < 0) {
+		free(pods);
+		return cmd_fail(&err);
+	}
+	if (as_json) {
+		code = print_json(pods, count);
+	} else {
+		for (int i = 0; i < count; i++)
+			print_pod(&pods[i]);
+		print_missing(file, pods, count);
+	}
+	for (int i = 0; i < count; i++)
+		if (pods[i].trouble[0] != '\0' && !pods[i].in_use)
+			code = POGO_SYSTEM;
+	if (count == 0) {
+		fprintf(stderr, "pogo-station: no known programmer is plugged\n");
+		code = POGO_NO;
+	}
+	free(pods);
+	return code;
+}
+
+int cmd_pods(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "bench", required_argument, NULL, 'b' },
+		{ "station", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *url = NULL, *station_path = NULL;
+	bool as_json = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'b':
+			url = optarg;
+			break;
+		case 's':
+			station_path = optarg;
+			break;
+		case 'j':
+			as_json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return cmd_bad_option("pods", argv, opt);
+		}
+	}
+	if (optind < argc)
+		return cmd_usage("pods", "\"%s\" is one word too many", argv[optind]);
+
+	struct station_file file = { .slot_count = 0 };
+	struct host *host = NULL;
+	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "" };
+	if (station_path != NULL && station_file_load(station_path, &file, &err) != 0)
+		return cmd_fail(&err);
+	if (station_host_create(url, &host, &err) != 0)
+		return cmd_fail(&err);
+	int code = show_pods(host, &file, as_json);
+	host->ops->destroy(host);
+	return code;
+}

@@ -1,0 +1,362 @@
+#include "station/station.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hextools/version.h"
+#include "station/event_sink.h"
+#include "station/recorder.h"
+#include "station/slot.h"
+
+enum {
+	EVENT_ROOM = 1024,
+	TICK_MS = 100,
+	BATCH = 64,         /* events absorbed between two drawings */
+	DEVICES = 256,
+};
+
+struct station {
+	const struct station_options *options;
+	struct station_file file;
+	struct recipe *recipe;
+	struct recorder *recorder;
+	struct log_recovery recovery;
+	struct host *host;
+	struct event_queue *events;
+	struct event_sink *sink;
+	struct view *view, *sink_view; /* view is borrowed, sink_view owned */
+	struct snapshot *snapshot;
+	struct slot_shared shared;
+	struct slot slots[STATION_SLOTS];
+	size_t started;
+};
+
+/* ---- devices ------------------------------------------------------------------------------------------- */
+
+int station_host_create(const char *url, struct host **out, struct pogo_error *err)
+{
+	return url != NULL ? host_usbip_create(url, out, err) : host_libusb_create(out, err);
+}
+
+int station_port_order(const char *a, const char *b)
+{
+	while (*a != '\0' && *b != '\0') {
+		if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+			char *end_a, *end_b;
+			unsigned long x = strtoul(a, &end_a, 10), y = strtoul(b, &end_b, 10);
+			if (x != y)
+				return x < y ? -1 : 1;
+			a = end_a;
+			b = end_b;
+		} else if (*a != *b) {
+			return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+		} else {
+			a++;
+			b++;
+		}
+	}
+	return (*a != '\0') - (*b != '\0');
+}
+
+static int place_order(const void *a, const void *b)
+{
+	const struct slot_place *x = a, *y = b;
+
+	return station_port_order(x->port, y->port);
+}
+
+int station_file_from_plugs(struct host *host,
+			    const struct programmer_driver *(*programmer_for)(const char *kind,
+									      const struct usb_identity *identity),
+			    struct station_file *file, struct pogo_error *err)
+{
+	struct usb_identity *plugged = calloc(DEVICES, sizeof *plugged);
+
+	if (plugged == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the list of devices");
+	int count = host->ops->list(host, plugged, DEVICES, false, err);
+	for (int i = 0; i < count && i < DEVICES && file->slot_count < STATION_SLOTS; i++) {
+		if (programmer_for("", &plugged[i]) == NULL)
+			continue;
+		struct slot_place *place = &file->slots[file->slot_count++];
+		*place = (struct slot_place){ .name = "" };
+		snprintf(place->port, sizeof place->port, "%s", plugged[i].path);
+	}
+	free(plugged);
+	if (count < 0)
+		return -1;
+	if (file->slot_count == 0)
+		return pogo_fail(err, POGO_SYSTEM, "no known programmer among the %d devices that are plugged; "
+				 "plug one (`pogo-station pods` lists them) or give a station file with --station", count);
+	qsort(file->slots, file->slot_count, sizeof file->slots[0], place_order);
+	for (size_t i = 0; i < file->slot_count; i++)
+		snprintf(file->slots[i].name, sizeof file->slots[i].name, "%u", (unsigned)(i + 1));
+	return 0;
+}
+
+static int open_host(struct station *station, struct pogo_error *err)
+{
+	const struct station_seams *seams = station->options->seams;
+
+	if (seams != NULL)
+		return seams->host_create(seams->context, &station->host, err);
+	return station_host_create(station->options->host_url, &station->host, err);
+}
+
+/* Also asks once what is plugged: a server that is not there must be told now, not by every slot. */
+static int find_slots(struct station *station, struct pogo_error *err)
+{
+	struct usb_identity *plugged;
+
+	if (station->file.slot_count == 0)
+		return station_file_from_plugs(station->host, station->shared.programmer_for, &station->file, err);
+	plugged = calloc(DEVICES, sizeof *plugged);
+	if (plugged == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the list of devices");
+	int count = station->host->ops->list(station->host, plugged, DEVICES, false, err);
+	free(plugged);
+	return count < 0 ? -1 : 0;
+}
+
+/* ---- before the first slot ------------------------------------------------------------------------------- */
+
+/* Words and files: all of it is proved before any device is opened. */
+static int load_files(struct station *station, struct pogo_error *err)
+{
+	const struct station_options *options = station->options;
+	const struct station_seams *seams = options->seams;
+
+	if (recipe_load(options->configs, options->recipe_path, &station->recipe, err) != 0)
+		return -1;
+	station->shared.programmer_for = seams != NULL ? seams->programmer_for : slot_programmer_for;
+	station->shared.chip_driver = seams != NULL ? seams->chip_driver : chip_find(station->recipe->part->family);
+	if (station->shared.chip_driver == NULL)
+		return pogo_fail(err, POGO_INPUT, "%s: part \"%s\" is of the family \"%s\", which this station cannot program",
+				 station->recipe->path, station->recipe->part->name, station->recipe->part->family);
+	if (options->station_path != NULL)
+		return station_file_load(options->station_path, &station->file, err);
+	if (gethostname(station->file.station, sizeof station->file.station - 1) != 0 || station->file.station[0] == '\0')
+		snprintf(station->file.station, sizeof station->file.station, "station");
+	return 0;
+}
+
+static int begin_run(struct station *station, struct pogo_error *err)
+{
+	const struct recipe *recipe = station->recipe;
+	struct log_run run = {
+		.station = station->file.station,
+		.operator_name = station->options->operator_name,
+		.tool_version = POGO_VERSION,
+		.product = recipe->product,
+		.part = recipe->part->name,
+		.recipe_digest = recipe->digest,
+		.recipe_text = recipe->text,
+		.recipe_path = recipe->path,
+		.image_digest = recipe->image_digest,
+		.image_path = recipe->image_path,
+		.image_crc32 = recipe->image_crc32,
+		.image_bytes = hex_image_bytes(&recipe->image),
+		.now_ms = clock_wall_ms(),
+	};
+
+	return recorder_run_begin(station->recorder, &run, &station->shared.run_id, err);
+}
+
+static int open_views(struct station *station, struct pogo_error *err)
+{
+	const struct station_options *options = station->options;
+
+	station->events = event_queue_create(EVENT_ROOM);
+	station->snapshot = calloc(1, sizeof *station->snapshot);
+	if (station->events == NULL || station->snapshot == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the events of the slots");
+	if (options->events_path == NULL)
+		return 0;
+	if (event_sink_open(options->events_path, &station->sink, err) != 0)
+		return -1;
+	station->sink_view = view_json_create(event_sink_stream(station->sink));
+	if (station->sink_view == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the events to \"%s\"", options->events_path);
+	return 0;
+}
+
+static int prepare(struct station *station, struct pogo_error *err)
+{
+	const struct station_options *options = station->options;
+	struct slot_shared *shared = &station->shared;
+
+	if (load_files(station, err) != 0 || open_views(station, err) != 0)
+		return -1;
+	if (recorder_create(options->db_path, &station->recorder, &station->recovery, err) != 0)
+		return -1;
+	if (open_host(station, err) != 0 || find_slots(station, err) != 0 || begin_run(station, err) != 0)
+		return -1;
+	shared->recipe = station->recipe;
+	shared->host = station->host;
+	shared->recorder = station->recorder;
+	shared->events = station->events;
+	shared->no_board_s = station->file.no_board_s;
+	shared->count = options->count;
+	snapshot_init(station->snapshot, &station->file, station->recipe->product, station->recipe->image_digest,
+		      options->operator_name, options->count);
+	return 0;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------ */
+
+static void show(struct station *station, const struct event *event)
+{
+	snapshot_absorb(station->snapshot, event);
+	station->snapshot->events_lost = event_lost(station->events);
+	station->view->ops->event(station->view, event, station->snapshot);
+	if (station->sink_view != NULL)
+		station->sink_view->ops->event(station->sink_view, event, station->snapshot);
+}
+
+static void show_whole(struct station *station, enum event_kind kind, const char *text)
+{
+	struct event event = { .kind = kind, .slot = -1, .wall_ms = clock_wall_ms(), .run_id = station->shared.run_id };
+
+	snprintf(event.text, sizeof event.text, "%s", text);
+	show(station, &event);
+}
+
+static void tell_recovery(struct station *station)
+{
+	const struct log_recovery *recovery = &station->recovery;
+	char text[320];
+
+	if (recovery->runs == 0 && recovery->attempts == 0 && recovery->serials == 0)
+		return;
+	snprintf(text, sizeof text, "the last run was interrupted: %u attempt%s closed as interrupted, %u serial number%s in doubt",
+		 recovery->attempts, recovery->attempts == 1 ? "" : "s", recovery->serials,
+		 recovery->serials == 1 ? "" : "s");
+	show_whole(station, EVENT_NOTE, text);
+}
+
+static bool absorb_batch(struct station *station, int timeout_ms)
+{
+	struct event event;
+	int taken = 0;
+
+	while (taken < BATCH && event_take(station->events, &event, taken == 0 ? timeout_ms : 0)) {
+		show(station, &event);
+		taken++;
+	}
+	return taken > 0;
+}
+
+static void obey(struct station *station, enum view_wish wish, int signals)
+{
+	struct slot_shared *shared = &station->shared;
+
+	if (wish == VIEW_ABORT || signals >= 2)
+		atomic_store(&shared->abort, true);
+	if (wish != VIEW_GO_ON || signals >= 1)
+		atomic_store(&shared->finish, true);
+}
+
+/* Until every slot has ended. Ending slots may sit in wait_change, and a wake counts only for waits that
+ * have begun: so it is repeated. */
+static void watch(struct station *station, const volatile int *stop_signals)
+{
+	struct slot_shared *shared = &station->shared;
+
+	while (atomic_load(&shared->alive) > 0) {
+		absorb_batch(station, TICK_MS);
+		obey(station, station->view->ops->tick(station->view, station->snapshot),
+		     stop_signals != NULL ? *stop_signals : 0);
+		if (station->sink_view != NULL)
+			station->sink_view->ops->tick(station->sink_view, station->snapshot);
+		if (recorder_broken(station->recorder))
+			atomic_store(&shared->finish, true);
+		if (atomic_load(&shared->finish) || (shared->count > 0 && atomic_load(&shared->started) >= shared->count))
+			station->host->ops->wake(station->host);
+	}
+}
+
+static int start_slots(struct station *station, struct pogo_error *err)
+{
+	for (size_t i = 0; i < station->file.slot_count; i++) {
+		if (slot_start(&station->slots[i], (int)i, &station->file.slots[i], &station->shared, err) != 0) {
+			atomic_store(&station->shared.finish, true);
+			return -1;
+		}
+		station->started++;
+	}
+	return 0;
+}
+
+static void summarize(struct station *station, struct station_summary *summary)
+{
+	struct slot_shared *shared = &station->shared;
+
+	summary->passed = atomic_load(&shared->passed);
+	summary->failed = atomic_load(&shared->failed);
+	summary->errors = atomic_load(&shared->errors);
+	summary->attempts = summary->passed + summary->failed + summary->errors;
+}
+
+static int run(struct station *station, const volatile int *stop_signals, struct station_summary *summary,
+	       struct pogo_error *err)
+{
+	char why[480];
+
+	show_whole(station, EVENT_RUN_BEGIN, "");
+	tell_recovery(station);
+	int result = start_slots(station, err);
+	watch(station, stop_signals);
+	for (size_t i = 0; i < station->started; i++)
+		slot_join(&station->slots[i]);
+	while (absorb_batch(station, 0))
+		;
+	summarize(station, summary);
+	show_whole(station, EVENT_RUN_END, "");
+	station->view->ops->tick(station->view, station->snapshot);
+	if (recorder_broken(station->recorder)) {
+		recorder_why(station->recorder, why, sizeof why);
+		return pogo_fail(err, POGO_SYSTEM, "the log cannot be written, so the run was ended: %s", why);
+	}
+	if (result != 0) {
+		recorder_run_end(station->recorder, station->shared.run_id, NULL);
+		return -1;
+	}
+	return recorder_run_end(station->recorder, station->shared.run_id, err);
+}
+
+/* The other way round than prepare. The log last of all: it waits for what is still queued. */
+static void tear_down(struct station *station)
+{
+	if (station->sink_view != NULL)
+		station->sink_view->ops->destroy(station->sink_view);
+	event_sink_close(station->sink);
+	if (station->host != NULL)
+		station->host->ops->destroy(station->host);
+	recorder_destroy(station->recorder);
+	event_queue_destroy(station->events);
+	if (station->snapshot != NULL)
+		snapshot_finish(station->snapshot);
+	free(station->snapshot);
+	recipe_free(station->recipe);
+	free(station);
+}
+
+int station_run(const struct station_options *options, struct view *view,
+		const volatile int *stop_signals, struct station_summary *summary, struct pogo_error *err)
+{
+	struct station *station = calloc(1, sizeof *station);
+
+	*summary = (struct station_summary){ 0 };
+	if (station == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the station");
+	station->options = options;
+	station->view = view;
+	int result = prepare(station, err);
+	if (result == 0)
+		result = run(station, stop_signals, summary, err);
+	tear_down(station);
+	return result;
+}
