@@ -259,10 +259,7 @@ static int load_image(struct recipe *recipe, const struct conf_node *root, struc
 	if (ihex_digest(&recipe->image, recipe->image_digest, err) ||
 	    prove_digest(recipe, digest, err))
 		return -1;
-	for (size_t i = 0; i < recipe->image.count; i++)
-		recipe->image_crc32 =
-		        crc32_update(recipe->image_crc32, recipe->image.segments[i].bytes,
-		                     recipe->image.segments[i].len);
+	hex_image_crc32(&recipe->image, &recipe->image_crc32); /* as the release manifest has it */
 	return 0;
 }
 

@@ -27,7 +27,7 @@ struct recipe {
 	struct hex_image image; /* owned: the release, without any serial */
 	char image_path[512];
 	char image_digest[65]; /* ihex_digest of the image; proved equal to the recipe's */
-	uint32_t image_crc32;
+	uint32_t image_crc32;  /* hex_image_crc32, as in the release manifest */
 	uint8_t fuses[PART_FUSES];
 	bool write_lock;
 	uint8_t lock;
