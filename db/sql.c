@@ -159,12 +159,18 @@ int log_fail(struct log_error *err, const char *format, ...)
 	return -1;
 }
 
-static bool disk_is_full(int code, int number)
+/* SQLite says FULL for ENOSPC only. A quota or a file size limit arrives as a failed write, and at a commit without
+ * its errno: then a full disk and a broken one look alike. */
+static const char *refused_write(int code, int number)
 {
-	/* SQLite says FULL for ENOSPC only; a quota or a file size limit arrives as a write error. */
-	if ((code & 0xff) == SQLITE_FULL)
-		return true;
-	return (code & 0xff) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT || number == EFBIG);
+	/* The errno stands for the last I/O failure, perhaps of an earlier call. */
+	bool io = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+
+	if ((code & 0xff) == SQLITE_FULL || (io && (number == ENOSPC || number == EDQUOT || number == EFBIG)))
+		return "the disk or a quota is full";
+	if ((code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE) && number == 0)
+		return "the disk takes no more: it or a quota is full, or it is broken";
+	return NULL;
 }
 
 static void why_and_way_out(const struct sql *sql, int code, int number, char *text, size_t size)
@@ -200,13 +206,12 @@ static void why_and_way_out(const struct sql *sql, int code, int number, char *t
 int sql_fail(struct sql *sql, struct log_error *err, const char *doing)
 {
 	int code = sqlite3_extended_errcode(sql->db), number = sqlite3_system_errno(sql->db);
+	const char *full = refused_write(code, number);
 	char why[320];
 
-	if (disk_is_full(code, number)) {
-		log_fail(err,
-			 "cannot %s the log %s: the disk or a quota is full; make room, or start a new log "
-			 "on another disk with --db",
-			 doing, sql->path);
+	if (full) {
+		log_fail(err, "cannot %s the log %s: %s; make room, or start a new log on another disk with --db", doing,
+			 sql->path, full);
 		if (err)
 			err->full = true;
 		return -1;
