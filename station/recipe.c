@@ -1,6 +1,7 @@
 #include "station/recipe.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,10 +402,13 @@ int recipe_load(const char *configs, const char *path, struct recipe **out, stru
 {
 	struct recipe *recipe;
 	struct pogo_error own;
+	char folder[PATH_MAX];
 
 	/* Some sentences are built from the one below: there must be a place for it. */
 	if (!err)
 		err = &own;
+	if (conf_dir(configs, folder, sizeof(folder), err))
+		return -1;
 	if (strlen(path) >= sizeof(recipe->path))
 		return pogo_fail(err, POGO_INPUT,
 		                 "%.80s…: the recipe's path is longer than %zu characters", path,
@@ -414,7 +418,7 @@ int recipe_load(const char *configs, const char *path, struct recipe **out, stru
 		return pogo_fail(err, POGO_SYSTEM, "%s: out of memory", path);
 	hex_image_init(&recipe->image);
 	memcpy(recipe->path, path, strlen(path) + 1);
-	if (load_file(recipe, configs, err)) {
+	if (load_file(recipe, folder, err)) {
 		recipe_free(recipe);
 		return -1;
 	}

@@ -39,7 +39,8 @@ struct recipe {
 
 /* Loads and proves: keys, part, image digest, image against part and boot section, fuses safe, serial
  * field free in the image. Errors name file, line and key: POGO_INPUT when something cannot be read or
- * understood, POGO_NO when it is clear but must not be flashed (digest, image, fuses, lock, serial). */
+ * understood, POGO_NO when it is clear but must not be flashed (digest, image, fuses, lock, serial).
+ * `configs` is the option's folder; NULL: where conf_dir finds one. */
 int recipe_load(const char *configs, const char *path, struct recipe **out, struct pogo_error *err);
 void recipe_free(struct recipe *recipe); /* NULL is fine */
 
