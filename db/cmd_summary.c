@@ -99,14 +99,14 @@ static void print_slots(const struct yield *yield)
 {
 	if (!yield->slot_count)
 		return;
-	printf("\n%-14.14s %-12s %-10s %8s %6s %5s  %s\n", "station", "slot", "port", "attempts", "errors", "units",
+	printf("\n%-12s %-10s %-10s %8s %6s %5s  %s\n", "station", "slot", "port", "attempts", "errors", "units",
 	       "first pass, 95 %");
 	for (size_t i = 0; i < yield->slot_count; i++) {
 		const struct yield_slot *slot = &yield->slots[i];
 		char share[64];
 
 		share_text(&slot->first, share, sizeof(share));
-		printf("%-14.14s %-12.12s %-10.10s %8" PRIu64 " %6" PRIu64 " %5" PRIu64 " %s\n", slot->station, slot->name,
+		printf("%-12.12s %-10.10s %-10.10s %8" PRIu64 " %6" PRIu64 " %5" PRIu64 " %s\n", slot->station, slot->name,
 		       slot->port, slot->attempts, slot->errors, slot->first.total, share);
 	}
 }

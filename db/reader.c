@@ -51,7 +51,7 @@ static bool wal_is_empty(const char *path)
 
 static enum reader_result explain(struct reader *reader, struct log_error *err)
 {
-	int code = sqlite3_errcode(reader->sql.db);
+	int code = sqlite3_errcode(reader->sql.db) & 0xff; /* extended codes are on */
 
 	if ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !wal_is_empty(reader->sql.path)) {
 		log_fail(err, "cannot read the log %s: its folder is read-only and a station did not close it; copy it with "
@@ -97,7 +97,7 @@ enum reader_result reader_open(const char *path, struct reader *reader, struct l
 		return result;
 	/* A closed WAL file needs its shared memory file made anew, which a read-only folder does not allow. */
 	if (try_open(reader, false) < 0) {
-		int code = sqlite3_errcode(reader->sql.db);
+		int code = sqlite3_errcode(reader->sql.db) & 0xff; /* extended codes are on */
 
 		if ((code != SQLITE_CANTOPEN && code != SQLITE_READONLY) || !wal_is_empty(path) || try_open(reader, true) < 0)
 			return explain(reader, err);

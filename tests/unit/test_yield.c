@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -267,6 +269,40 @@ static void test_reader_refuses(void **state)
 	unlink(name);
 }
 
+static void read_in_read_only_folder(const char *path)
+{
+	struct reader reader;
+	struct log_error err;
+
+	if (geteuid() == 0 && setuid(65534) != 0)
+		_exit(2);
+	enum reader_result result = reader_open(path, &reader, &err);
+	bool frozen = reader.frozen;
+
+	reader_close(&reader);
+	_exit(result == READER_OK && frozen ? 0 : 3);
+}
+
+/* An archived log is readable where nothing may be written, as a user for whom permissions count. */
+static void test_read_only_folder(void **state)
+{
+	struct bench *bench = *state;
+	int status = 0;
+
+	attempt(bench, "1", "+", "PASS", NULL);
+	log_close(bench->log);
+	bench->log = NULL;
+	assert_int_equal(chmod(bench->folder, 0555), 0);
+	pid_t child = fork();
+
+	if (child == 0)
+		read_in_read_only_folder(bench->path);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(chmod(bench->folder, 0755), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_selection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unit_life, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_twelve_thousand, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_read_only_folder, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reader_refuses, set_up, tear_down),
 	};
 
