@@ -17,8 +17,7 @@ enum {
 	EDGE_BYTES = 16,
 };
 
-/* ---- which SCK
- * ------------------------------------------------------------------------------------ */
+/* ---- which SCK */
 
 static bool is_rc(const struct part *part, const uint8_t fuses[PART_FUSES])
 {
@@ -105,8 +104,7 @@ static uint32_t poll_sck(const struct chip *chip, uint32_t *below)
 	return sck;
 }
 
-/* ---- contact
- * -------------------------------------------------------------------------------------- */
+/* ---- contact */
 
 /* One lucky answer may be a bouncing contact: the board counts as there when it still answers,
  * twice the same, after the pins had time to come to rest. */
@@ -204,8 +202,7 @@ static int enter_proved(struct chip *chip, uint32_t sck_hz, deadline_t deadline,
 	}
 }
 
-/* ---- identify
- * ------------------------------------------------------------------------------------- */
+/* ---- identify */
 
 /* Signatures that meet on a keyboard line, for the message only: part data is in configs/parts. */
 static const char *signature_title(const uint8_t signature[3])
@@ -275,8 +272,7 @@ static int avr_identify(struct chip *chip, deadline_t deadline, struct fault *fa
 	return read_silicon_id(chip, deadline, fault);
 }
 
-/* ---- erase
- * ---------------------------------------------------------------------------------------- */
+/* ---- erase */
 
 /* Both ends of the flash, cheaply: an erase that was not heard shows at address 0, where every
  * program starts, or in the boot section at the end. Reading all of it would cost as much as the
@@ -320,8 +316,7 @@ static int avr_erase(struct chip *chip, deadline_t deadline, struct fault *fault
 	return prove_blank(chip, deadline, fault);
 }
 
-/* ---- fuses and lock
- * ------------------------------------------------------------------------------- */
+/* ---- fuses and lock */
 
 static const char *fuse_name(enum part_fuse fuse)
 {

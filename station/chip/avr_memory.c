@@ -51,8 +51,7 @@ static void report(const struct chip *chip, uint32_t done, uint32_t total)
 		chip->progress.report(chip->progress.context, done, total);
 }
 
-/* ---- programming
- * ---------------------------------------------------------------------------------- */
+/* ---- programming */
 
 struct writing { /* state of one program call */
 	struct chip *chip;
@@ -256,8 +255,7 @@ int avr_memory_program(struct chip *chip, const struct hex_image *image, deadlin
 	return 0;
 }
 
-/* ---- verifying
- * ------------------------------------------------------------------------------------ */
+/* ---- verifying */
 
 static int compare(uint32_t address, const uint8_t *wanted, const uint8_t *found, size_t len,
                    struct fault *fault)
@@ -278,31 +276,88 @@ static int compare(uint32_t address, const uint8_t *wanted, const uint8_t *found
 	                  address >= AVR_EEPROM_BASE ? "EEPROM" : "flash", differing, len);
 }
 
+struct reading { /* state of one verify call */
+	struct chip *chip;
+	deadline_t deadline;
+	struct fault *fault;
+	uint32_t total;
+};
+
+/* Reads [address, address + len), at most CALL_BYTES, and compares it with what should be there. */
+static int verify_piece(struct reading *r, uint32_t address, const uint8_t *wanted, size_t len)
+{
+	struct chip_facts *facts = &r->chip->facts;
+	uint8_t found[CALL_BYTES] = {0};
+
+	if (avr_may_go_on(r->chip, r->deadline, r->fault) ||
+	    avr_memory_read(r->chip, address, found, len, r->deadline, r->fault) ||
+	    compare(address, wanted, found, len, r->fault))
+		return -1;
+	if (address < AVR_EEPROM_BASE)
+		facts->readback_crc = crc32_update(facts->readback_crc, found, len);
+	facts->bytes_verified += (uint32_t)len;
+	report(r->chip, facts->bytes_verified, r->total);
+	return 0;
+}
+
+/* Whole pages, as they were written: what fills a page up beside the image must be blank too. */
+static int verify_flash(struct reading *r, const struct hex_image *image)
+{
+	uint16_t page = r->chip->part->flash_page;
+	uint8_t wanted[CALL_BYTES];
+
+	for (uint32_t at = next_page(image, 0, page); at != UINT32_MAX;) {
+		uint32_t len = page;
+
+		while (len + page <= CALL_BYTES && next_page(image, at + len, page) == at + len)
+			len += page;
+		hex_image_read(image, at, wanted, len, BLANK);
+		if (verify_piece(r, at, wanted, len))
+			return -1;
+		at = next_page(image, at + len, page);
+	}
+	return 0;
+}
+
+static int verify_eeprom(struct reading *r, const struct hex_image *image)
+{
+	for (const struct hex_segment *segment = hex_image_from(image, AVR_EEPROM_BASE);
+	     segment && segment < image->segments + image->count; segment++) {
+		for (size_t i = 0; i < segment->len; i += CALL_BYTES) {
+			size_t len = segment->len - i < CALL_BYTES ? segment->len - i : CALL_BYTES;
+
+			if (verify_piece(r, segment->addr + (uint32_t)i, segment->bytes + i, len))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* A difference means little when the chip does not answer any more: then it is the contact. */
+static int blame_contact_first(struct reading *r)
+{
+	struct fault contact;
+	uint8_t signature[3];
+
+	if (r->fault->code != FAIL_VERIFY ||
+	    !avr_signature(r->chip, signature, r->deadline, &contact) || contact.code != FAIL_CONTACT)
+		return -1;
+	fault_byte(&contact, FAIL_CONTACT, r->fault->address, r->fault->expected, r->fault->found,
+	           "the board stopped answering before or while it was read back");
+	*r->fault = contact;
+	return -1;
+}
+
 int avr_memory_verify(struct chip *chip, const struct hex_image *image, deadline_t deadline,
                       struct fault *fault)
 {
-	uint32_t total = (uint32_t)hex_image_bytes(image);
-	uint8_t found[CALL_BYTES] = {0};
+	struct reading r = {.chip = chip, .deadline = deadline, .fault = fault};
 
 	chip->facts.bytes_verified = chip->facts.readback_crc = 0;
-	report(chip, 0, total);
-	for (size_t s = 0; s < image->count; s++) {
-		const struct hex_segment *segment = &image->segments[s];
-
-		for (size_t i = 0; i < segment->len; i += CALL_BYTES) {
-			size_t len = segment->len - i < CALL_BYTES ? segment->len - i : CALL_BYTES;
-			uint32_t address = segment->addr + (uint32_t)i;
-
-			if (avr_may_go_on(chip, deadline, fault) ||
-			    avr_memory_read(chip, address, found, len, deadline, fault) ||
-			    compare(address, segment->bytes + i, found, len, fault))
-				return -1;
-			if (address < AVR_EEPROM_BASE)
-				chip->facts.readback_crc =
-				        crc32_update(chip->facts.readback_crc, found, len);
-			chip->facts.bytes_verified += (uint32_t)len;
-			report(chip, chip->facts.bytes_verified, total);
-		}
-	}
+	if (measure(chip, image, &r.total, fault))
+		return -1;
+	report(chip, 0, r.total);
+	if (verify_flash(&r, image) || verify_eeprom(&r, image))
+		return blame_contact_first(&r);
 	return 0;
 }

@@ -31,7 +31,7 @@ struct chip_facts {
 	uint32_t retries;                            /* slower SCK steps tried before contact: 0 = the first choice
 						      * answered, n = the n-th step below it did */
 	uint32_t bytes_written, bytes_verified, pages_skipped;
-	uint32_t readback_crc;                       /* CRC-32 of the flash bytes read back, ascending */
+	uint32_t readback_crc;                        /* CRC-32 of the flash pages read back, ascending */
 	uint8_t silicon_id[10];                      /* signature row 0x0E..0x17: lot, wafer, x, y; undocumented, a hint */
 	bool has_silicon_id;
 };
