@@ -154,7 +154,7 @@ static int bad_record(const struct reader *reader, const char *mark, struct pogo
 		at++;
 	size_t count = (size_t)(at - digits);
 	if (count > MAX_DIGITS)
-		return defect(reader, at, err, "more than %d digits, the longest record has %d",
+		return defect(reader, digits + MAX_DIGITS, err, "more than %d digits, the longest record has %d",
 			      MAX_DIGITS, MAX_DIGITS);
 	const char *cut = at == reader->end ? " (the file may be cut off)" : "";
 	const char *rest = skip_blanks(reader, at);
@@ -348,6 +348,8 @@ static int append(struct run_list *list, uint32_t addr, const uint8_t *bytes, si
 		last->len += len;
 		return 0;
 	}
+	if (last != NULL && last->addr > addr)
+		list->sorted = false;
 	if (list->count == list->room) {
 		size_t room = list->room == 0 ? 64 : list->room * 2;
 		struct run *grown = realloc(list->runs, room * sizeof *grown);
@@ -356,8 +358,6 @@ static int append(struct run_list *list, uint32_t addr, const uint8_t *bytes, si
 		list->runs = grown;
 		list->room = room;
 	}
-	if (last != NULL && last->addr > addr)
-		list->sorted = false;
 	list->runs[list->count] = (struct run){.addr = addr, .at = list->used - len, .len = len};
 	list->count++;
 	return 0;

@@ -1,0 +1,137 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hextools/outfile.h"
+#include "tests/unit/scratch.h"
+
+static char folder[256], path[300], other[300];
+
+static int setup(void **state)
+{
+	(void)state;
+	scratch_make(folder);
+	snprintf(path, sizeof path, "%s/a", folder);
+	snprintf(other, sizeof other, "%s/b", folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	scratch_remove(folder);
+	return 0;
+}
+
+static void assert_content(const char *name, const char *wanted)
+{
+	char *data;
+	size_t len;
+	assert_int_equal(infile_read(name, &data, &len, NULL), 0);
+	assert_int_equal(len, strlen(wanted));
+	assert_string_equal(data, wanted);
+	free(data);
+}
+
+static void write_and_replace(void **state)
+{
+	(void)state;
+	struct stat st;
+	assert_int_equal(outfile_write(path, "one", 3, NULL), 0);
+	assert_content(path, "one");
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(outfile_write(path, "", 0, NULL), 0);
+	assert_content(path, "");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(scratch_count(folder), 1);
+}
+
+static void through_a_symbolic_link(void **state)
+{
+	(void)state;
+	struct stat st;
+	assert_int_equal(outfile_write(path, "old", 3, NULL), 0);
+	assert_int_equal(symlink(path, other), 0);
+	assert_int_equal(outfile_write(other, "new", 3, NULL), 0);
+	assert_content(path, "new");
+	assert_int_equal(lstat(other, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+}
+
+static void refusals_leave_nothing(void **state)
+{
+	(void)state;
+	struct pogo_error err;
+	char deep[320];
+	snprintf(deep, sizeof deep, "%s/none/x", folder);
+	assert_int_equal(outfile_write(deep, "x", 1, &err), -1);
+	assert_int_equal(err.kind, POGO_SYSTEM);
+	assert_int_equal(outfile_write(folder, "x", 1, &err), -1);
+	assert_non_null(strstr(err.text, "folder"));
+	assert_int_equal(outfile_write("/dev/full", "x", 1, &err), -1);
+	assert_int_equal(err.kind, POGO_SYSTEM);
+	assert_int_equal(outfile_write("/dev/null", "x", 1, &err), 0);
+	assert_int_equal(scratch_count(folder), 0);
+}
+
+static void a_set_appears_together(void **state)
+{
+	(void)state;
+	struct outfile_set set = {.count = 0};
+	struct pogo_error err;
+	assert_int_equal(outfile_stage(&set, path, "1", 1, &err), 0);
+	assert_int_equal(outfile_stage(&set, other, "2", 1, &err), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	char again[320];
+	snprintf(again, sizeof again, "%s/./a", folder);
+	assert_int_equal(outfile_stage(&set, again, "3", 1, &err), -1);
+	assert_non_null(strstr(err.text, "two outputs"));
+	assert_int_equal(outfile_commit(&set, &err), 0);
+	assert_content(path, "1");
+	assert_content(other, "2");
+	assert_int_equal(scratch_count(folder), 2);
+}
+
+static void a_discarded_set_leaves_nothing(void **state)
+{
+	(void)state;
+	struct outfile_set set = {.count = 0};
+	assert_int_equal(outfile_stage(&set, path, "1", 1, NULL), 0);
+	outfile_discard(&set);
+	assert_int_equal(scratch_count(folder), 0);
+	/* A direct write that fails comes before the first rename. */
+	assert_int_equal(outfile_stage(&set, path, "1", 1, NULL), 0);
+	assert_int_equal(outfile_stage(&set, "/dev/full", "1", 1, NULL), 0);
+	assert_int_equal(outfile_commit(&set, NULL), -1);
+	assert_int_equal(scratch_count(folder), 0);
+}
+
+static void unreadable_inputs(void **state)
+{
+	(void)state;
+	struct pogo_error err;
+	char *data;
+	size_t len;
+	assert_int_equal(infile_read(path, &data, &len, &err), -1);
+	assert_int_equal(err.kind, POGO_INPUT);
+	assert_non_null(strstr(err.text, path));
+	assert_int_equal(infile_read(folder, &data, &len, &err), -1);
+	assert_int_equal(err.kind, POGO_INPUT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(write_and_replace, setup, teardown),
+		cmocka_unit_test_setup_teardown(through_a_symbolic_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(refusals_leave_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_set_appears_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_discarded_set_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(unreadable_inputs, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
