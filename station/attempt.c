@@ -23,16 +23,18 @@ static void report_progress(void *context, uint32_t done, uint32_t total)
 	if (done < total && now - attempt->reported_ns < 200 * 1000000LL)
 		return;
 	attempt->reported_ns = now;
-	struct event event = { .kind = EVENT_PROGRESS, .done = done, .total = total };
+	struct event event = {.kind = EVENT_PROGRESS, .done = done, .total = total};
 	post(attempt, &event);
 }
 
-/* ---- budgets --------------------------------------------------------------------------------------- */
+/* ---- budgets
+ * --------------------------------------------------------------------------------------- */
 
 /* How long moving `bytes` may take. A byte of flash or EEPROM costs one 4-byte instruction, 32 SCK
  * periods (ATmega16U4/32U4 data sheet 7766J, 28.8), here at the SCK of first contact, which is the
  * slowest of the attempt; on USB a low-speed device moves 8 bytes per packet and may take two whole
- * 1 ms frames for one (USB 2.0, 5.5.3). Three times that, and 4 s of grace for set-up and retries. */
+ * 1 ms frames for one (USB 2.0, 5.5.3). Three times that, and 4 s of grace for set-up and retries.
+ */
 static int64_t wire_ms(const struct attempt *attempt, uint64_t bytes)
 {
 	uint32_t sck_hz = attempt->chip->facts.sck_first_hz;
@@ -80,7 +82,8 @@ static int64_t verify_ms(const struct attempt *attempt)
 	return wire_ms(attempt, image_wire_bytes(attempt));
 }
 
-/* ---- the serial number ------------------------------------------------------------------------------ */
+/* ---- the serial number
+ * ------------------------------------------------------------------------------ */
 
 /* What stands in the board's serial field, if it is exactly what the rule would have written. */
 static bool fits_rule(const struct serial_rule *rule, const uint8_t *field, char text[48])
@@ -102,12 +105,13 @@ static int read_serial(struct attempt *attempt, char text[48], deadline_t deadli
 {
 	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
 	struct chip *chip = attempt->chip;
-	uint8_t field[48] = { 0 };
-	struct fault fault = { .code = FAIL_NONE };
+	uint8_t field[48] = {0};
+	struct fault fault = {.code = FAIL_NONE};
 
 	text[0] = '\0';
 	if (rule->length >= sizeof field)
-		return fault_set(&attempt->fault, FAIL_SERIAL, "a serial of %u characters is too long", rule->length);
+		return fault_set(&attempt->fault, FAIL_SERIAL,
+		                 "a serial of %u characters is too long", rule->length);
 	if (chip->driver->read(chip, rule->address, field, rule->length, deadline, &fault) != 0) {
 		if (fault.code == FAIL_PROTECTED)
 			return 0;
@@ -124,16 +128,21 @@ static int refuse_serial(struct attempt *attempt, enum log_serial_result result,
 
 	switch (result) {
 	case LOG_SERIAL_UNKNOWN:
-		return fault_set(&attempt->fault, FAIL_SERIAL,
-				 "the board carries serial %s, which this log never gave; set it aside: "
-				 "it comes from another line, or is a copy", found);
+		return fault_set(
+		        &attempt->fault, FAIL_SERIAL,
+		        "the board carries serial %s, which this log never gave; set it aside: "
+		        "it comes from another line, or is a copy",
+		        found);
 	case LOG_SERIAL_BUSY:
 		return fault_set(&attempt->fault, FAIL_SERIAL,
-				 "the board carries serial %s, and so does a board in another slot; set both aside", found);
+		                 "the board carries serial %s, and so does a board in another "
+		                 "slot; set both aside",
+		                 found);
 	case LOG_SERIAL_EXHAUSTED:
 		return fault_set(&attempt->fault, FAIL_SERIAL,
-				 "no serial number \"%s\" with %u digits is left; give the recipe another prefix or more digits",
-				 rule->prefix, rule->width);
+		                 "no serial number \"%s\" with %u digits is left; give the recipe "
+		                 "another prefix or more digits",
+		                 rule->prefix, rule->width);
 	default:
 		return 0;
 	}
@@ -145,13 +154,13 @@ static int claim_serial(struct attempt *attempt, const char *found)
 	const struct serial_rule *rule = &shared->recipe->serial;
 	enum log_serial_result result = LOG_SERIAL_EXHAUSTED;
 	struct log_serial_wish wish = {
-		.attempt_id = attempt->id,
-		.product = shared->recipe->product,
-		.prefix = rule->prefix,
-		.width = rule->width,
-		.first = rule->first,
-		.found = found[0] != '\0' ? found : NULL,
-		.now_ms = clock_wall_ms(),
+	        .attempt_id = attempt->id,
+	        .product = shared->recipe->product,
+	        .prefix = rule->prefix,
+	        .width = rule->width,
+	        .first = rule->first,
+	        .found = found[0] != '\0' ? found : NULL,
+	        .now_ms = clock_wall_ms(),
 	};
 	char serial[48] = "";
 
@@ -160,12 +169,13 @@ static int claim_serial(struct attempt *attempt, const char *found)
 	if (refuse_serial(attempt, result, found) != 0)
 		return -1;
 	memcpy(attempt->serial, serial, sizeof attempt->serial);
-	struct event event = { .kind = EVENT_SERIAL };
+	struct event event = {.kind = EVENT_SERIAL};
 	post(attempt, &event);
 	return 0;
 }
 
-/* ---- the steps --------------------------------------------------------------------------------------- */
+/* ---- the steps
+ * --------------------------------------------------------------------------------------- */
 
 static int do_identify(struct attempt *attempt, deadline_t deadline)
 {
@@ -175,7 +185,7 @@ static int do_identify(struct attempt *attempt, deadline_t deadline)
 static int do_serial(struct attempt *attempt, deadline_t deadline)
 {
 	const struct recipe *recipe = attempt->slot->shared->recipe;
-	struct pogo_error err = { .text = "" };
+	struct pogo_error err = {.text = ""};
 	char found[48];
 
 	if (read_serial(attempt, found, deadline) != 0 || claim_serial(attempt, found) != 0)
@@ -200,14 +210,16 @@ static int do_clock(struct attempt *attempt, deadline_t deadline)
 static int do_program(struct attempt *attempt, deadline_t deadline)
 {
 	attempt->chip_written = true;
-	return attempt->chip->driver->program(attempt->chip, &attempt->image, deadline, &attempt->fault);
+	return attempt->chip->driver->program(attempt->chip, &attempt->image, deadline,
+	                                      &attempt->fault);
 }
 
 static int do_verify(struct attempt *attempt, deadline_t deadline)
 {
 	const struct slot_shared *shared = attempt->slot->shared;
 
-	if (attempt->chip->driver->verify(attempt->chip, &attempt->image, deadline, &attempt->fault) != 0)
+	if (attempt->chip->driver->verify(attempt->chip, &attempt->image, deadline,
+	                                  &attempt->fault) != 0)
 		return -1;
 	if (attempt->serial[0] == '\0')
 		return 0;
@@ -235,14 +247,14 @@ static const struct step {
 	int64_t (*budget_ms)(const struct attempt *attempt);
 	int (*run)(struct attempt *attempt, deadline_t deadline);
 } steps[] = {
-	{ STEP_IDENTIFY, NULL, few_commands_ms, do_identify },
-	{ STEP_SERIAL, wants_serial, serial_ms, do_serial },
-	{ STEP_ERASE, NULL, few_commands_ms, do_erase },
-	{ STEP_CLOCK, NULL, few_commands_ms, do_clock },
-	{ STEP_PROGRAM, NULL, program_ms, do_program },
-	{ STEP_VERIFY, NULL, verify_ms, do_verify },
-	{ STEP_CONFIGURE, NULL, few_commands_ms, do_configure },
-	{ STEP_LOCK, NULL, few_commands_ms, do_lock },
+        {STEP_IDENTIFY, NULL, few_commands_ms, do_identify},
+        {STEP_SERIAL, wants_serial, serial_ms, do_serial},
+        {STEP_ERASE, NULL, few_commands_ms, do_erase},
+        {STEP_CLOCK, NULL, few_commands_ms, do_clock},
+        {STEP_PROGRAM, NULL, program_ms, do_program},
+        {STEP_VERIFY, NULL, verify_ms, do_verify},
+        {STEP_CONFIGURE, NULL, few_commands_ms, do_configure},
+        {STEP_LOCK, NULL, few_commands_ms, do_lock},
 };
 
 static int run_step(struct attempt *attempt, const struct step *step)
@@ -252,31 +264,34 @@ static int run_step(struct attempt *attempt, const struct step *step)
 
 	attempt->step = step->step;
 	if (atomic_load(&shared->abort))
-		return fault_set(&attempt->fault, FAIL_ABORTED, "the operator stopped the run before this step");
-	struct event event = { .kind = EVENT_STEP };
+		return fault_set(&attempt->fault, FAIL_ABORTED,
+		                 "the operator stopped the run before this step");
+	struct event event = {.kind = EVENT_STEP};
 	post(attempt, &event);
 	recorder_step_begin(shared->recorder, attempt->id, name);
 	int64_t begin = clock_now();
 	int result = step->run(attempt, deadline_in_ms(step->budget_ms(attempt)));
 	recorder_step_end(shared->recorder, attempt->id, name, (clock_now() - begin) / 1000,
-			  result == 0 ? "ok" : fail_name(attempt->fault.code));
+	                  result == 0 ? "ok" : fail_name(attempt->fault.code));
 	return result;
 }
 
-int attempt_open(struct attempt *attempt, const struct slot *slot, struct chip *chip, const char *usb)
+int attempt_open(struct attempt *attempt, const struct slot *slot, struct chip *chip,
+                 const char *usb)
 {
 	const struct slot_shared *shared = slot->shared;
 
-	*attempt = (struct attempt){ .slot = slot, .chip = chip, .found_ns = clock_now(), .step = STEP_IDENTIFY };
+	*attempt = (struct attempt){
+	        .slot = slot, .chip = chip, .found_ns = clock_now(), .step = STEP_IDENTIFY};
 	hex_image_init(&attempt->image);
 	struct log_attempt row = {
-		.run_id = shared->run_id,
-		.slot = slot->place.name,
-		.port = slot->place.port,
-		.programmer_kind = chip->programmer->info.kind,
-		.programmer_firmware = chip->programmer->info.firmware,
-		.programmer_usb = usb,
-		.now_ms = clock_wall_ms(),
+	        .run_id = shared->run_id,
+	        .slot = slot->place.name,
+	        .port = slot->place.port,
+	        .programmer_kind = chip->programmer->info.kind,
+	        .programmer_firmware = chip->programmer->info.firmware,
+	        .programmer_usb = usb,
+	        .now_ms = clock_wall_ms(),
 	};
 	return recorder_attempt_open(shared->recorder, &row, &attempt->id, &attempt->fault);
 }
@@ -285,20 +300,21 @@ int attempt_run(struct attempt *attempt)
 {
 	const struct slot_shared *shared = attempt->slot->shared;
 	struct chip *chip = attempt->chip;
-	struct pogo_error err = { .text = "" };
+	struct pogo_error err = {.text = ""};
 	int result = 0;
 
 	if (hex_image_copy(&attempt->image, &shared->recipe->image, &err) != 0)
 		return fault_set(&attempt->fault, FAIL_WRITE, "%.180s", err.text);
-	chip->progress = (struct chip_progress){ report_progress, attempt, &shared->abort };
+	chip->progress = (struct chip_progress){report_progress, attempt, &shared->abort};
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0] && result == 0; i++)
 		if (steps[i].wanted == NULL || steps[i].wanted(shared->recipe))
 			result = run_step(attempt, &steps[i]);
-	chip->progress = (struct chip_progress){ 0 };
+	chip->progress = (struct chip_progress){0};
 	return result;
 }
 
-/* ---- the result --------------------------------------------------------------------------------------- */
+/* ---- the result
+ * --------------------------------------------------------------------------------------- */
 
 static void make_sentence(struct attempt *attempt)
 {
@@ -312,42 +328,53 @@ static void make_sentence(struct attempt *attempt)
 	else if (!fault->has_address || strstr(fault->text, "expected") != NULL)
 		snprintf(out, size, "slot %s, %s: %s", slot, step, fault->text);
 	else if (fault->address >= AVR_EEPROM_BASE)
-		snprintf(out, size, "slot %s, %s: EEPROM 0x%03" PRIX32 ": expected 0x%02" PRIX32 ", found 0x%02" PRIX32 " — %s",
-			 slot, step, fault->address - AVR_EEPROM_BASE, fault->expected, fault->found, fault->text);
+		snprintf(out, size,
+		         "slot %s, %s: EEPROM 0x%03" PRIX32 ": expected 0x%02" PRIX32
+		         ", found 0x%02" PRIX32 " — %s",
+		         slot, step, fault->address - AVR_EEPROM_BASE, fault->expected,
+		         fault->found, fault->text);
 	else
-		snprintf(out, size, "slot %s, %s: flash 0x%04" PRIX32 ": expected 0x%02" PRIX32 ", found 0x%02" PRIX32 " — %s",
-			 slot, step, fault->address, fault->expected, fault->found, fault->text);
+		snprintf(out, size,
+		         "slot %s, %s: flash 0x%04" PRIX32 ": expected 0x%02" PRIX32
+		         ", found 0x%02" PRIX32 " — %s",
+		         slot, step, fault->address, fault->expected, fault->found, fault->text);
 }
 
 struct measures {
 	struct log_measure list[24];
 	size_t count;
-	char signature[8], silicon[24], fuses_found[12], fuses_left[12], lock_found[4], lock_left[4];
+	char signature[8], silicon[24], fuses_found[12], fuses_left[12], lock_found[4],
+	        lock_left[4];
 };
 
 static void measure(struct measures *measures, const char *name, int64_t number)
 {
-	measures->list[measures->count++] = (struct log_measure){ name, number, NULL };
+	measures->list[measures->count++] = (struct log_measure){name, number, NULL};
 }
 
-static void measure_hex(struct measures *measures, const char *name, char *text, size_t size, const uint8_t *bytes,
-			size_t len)
+static void measure_hex(struct measures *measures, const char *name, char *text, size_t size,
+                        const uint8_t *bytes, size_t len)
 {
 	text[0] = '\0';
 	for (size_t i = 0; i < len && 2 * i + 2 < size; i++)
 		snprintf(text + 2 * i, 3, "%02X", bytes[i]);
-	measures->list[measures->count++] = (struct log_measure){ name, 0, text };
+	measures->list[measures->count++] = (struct log_measure){name, 0, text};
 }
 
 static void measure_facts(struct measures *m, const struct chip *chip)
 {
 	const struct chip_facts *facts = &chip->facts;
-	size_t fuses = chip->part != NULL && chip->part->fuse_count < PART_FUSES ? chip->part->fuse_count : PART_FUSES;
+	size_t fuses = chip->part != NULL && chip->part->fuse_count < PART_FUSES
+	                       ? chip->part->fuse_count
+	                       : PART_FUSES;
 
-	measure_hex(m, "signature", m->signature, sizeof m->signature, facts->signature, sizeof facts->signature);
+	measure_hex(m, "signature", m->signature, sizeof m->signature, facts->signature,
+	            sizeof facts->signature);
 	if (facts->has_silicon_id)
-		measure_hex(m, "silicon_id", m->silicon, sizeof m->silicon, facts->silicon_id, sizeof facts->silicon_id);
-	measure_hex(m, "fuses_found", m->fuses_found, sizeof m->fuses_found, facts->fuses_found, fuses);
+		measure_hex(m, "silicon_id", m->silicon, sizeof m->silicon, facts->silicon_id,
+		            sizeof facts->silicon_id);
+	measure_hex(m, "fuses_found", m->fuses_found, sizeof m->fuses_found, facts->fuses_found,
+	            fuses);
 	measure_hex(m, "fuses_left", m->fuses_left, sizeof m->fuses_left, facts->fuses_left, fuses);
 	measure_hex(m, "lock_found", m->lock_found, sizeof m->lock_found, &facts->lock_found, 1);
 	measure_hex(m, "lock_left", m->lock_left, sizeof m->lock_left, &facts->lock_left, 1);
@@ -363,12 +390,12 @@ static void measure_facts(struct measures *m, const struct chip *chip)
 static int record(struct attempt *attempt)
 {
 	const struct fault *fault = &attempt->fault;
-	struct measures measures = { .count = 0 };
+	struct measures measures = {.count = 0};
 	struct log_result result = {
-		.attempt_id = attempt->id,
-		.status = "PASS",
-		.now_ms = clock_wall_ms(),
-		.duration_us = (clock_now() - attempt->found_ns) / 1000,
+	        .attempt_id = attempt->id,
+	        .status = "PASS",
+	        .now_ms = clock_wall_ms(),
+	        .duration_us = (clock_now() - attempt->found_ns) / 1000,
 	};
 
 	if (fault->code != FAIL_NONE) {
@@ -387,7 +414,7 @@ static int record(struct attempt *attempt)
 		measure_facts(&measures, attempt->chip);
 	result.measures = measures.list;
 	result.measure_count = measures.count;
-	struct fault refused = { .code = FAIL_NONE };
+	struct fault refused = {.code = FAIL_NONE};
 	if (recorder_attempt_close(attempt->slot->shared->recorder, &result, &refused) == 0)
 		return 0;
 	attempt->fault = refused;
@@ -420,7 +447,7 @@ int attempt_close(struct attempt *attempt)
 	hex_image_finish(&attempt->image);
 	count_verdict(attempt);
 
-	struct event event = { .kind = EVENT_RESULT, .fault = attempt->fault };
+	struct event event = {.kind = EVENT_RESULT, .fault = attempt->fault};
 	event.duration_ms = (clock_now() - attempt->found_ns) / 1000000;
 	memcpy(event.text, attempt->sentence, sizeof event.text);
 	post(attempt, &event);

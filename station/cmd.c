@@ -37,7 +37,8 @@ bool cmd_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
 
 	errno = 0;
 	unsigned long long value = strtoull(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
+	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low ||
+	    value > high)
 		return false;
 	*out = value;
 	return true;

@@ -5,51 +5,58 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hextools/conf.h"
 #include "hextools/fuses.h"
 #include "station/chip/chip.h"
 #include "station/recipe.h"
 #include "station/station_file.h"
 
 static const char help[] =
-	"usage: pogo-station check RECIPE [--station FILE] [--configs DIR]\n"
-	"\n"
-	"Proves the recipe (keys, image digest, image against chip, fuses, serial field) and the\n"
-	"station file, and prints what `pogo-station run` would do. Touches no device.\n"
-	"\n"
-	"Exit code: 0 all is well; 1 a check says no; 2 wrong words or unusable files.\n";
+        "usage: pogo-station check RECIPE [--station FILE] [--configs DIR]\n"
+        "\n"
+        "Proves the recipe (keys, image digest, image against chip, fuses, serial field) and the\n"
+        "station file, and prints what `pogo-station run` would do. Touches no device.\n"
+        "\n"
+        "Exit code: 0 all is well; 1 a check says no; 2 wrong words or unusable files.\n";
 
 static void print_image(const struct recipe *recipe)
 {
 	printf("image      %s\n", recipe->image_path);
-	printf("           sha256 %s, crc32 %08" PRIX32 ", %" PRIu64 " bytes\n", recipe->image_digest, recipe->image_crc32,
-	       hex_image_bytes(&recipe->image));
+	printf("           sha256 %s, crc32 %08" PRIX32 ", %" PRIu64 " bytes\n",
+	       recipe->image_digest, recipe->image_crc32, hex_image_bytes(&recipe->image));
 	for (size_t i = 0; i < recipe->image.count; i++) {
 		const struct hex_segment *segment = &recipe->image.segments[i];
 		bool eeprom = segment->addr >= AVR_EEPROM_BASE;
 		uint32_t first = eeprom ? segment->addr - AVR_EEPROM_BASE : segment->addr;
-		printf("           %-6s 0x%04" PRIX32 "..0x%04" PRIX32 " %8zu bytes\n", eeprom ? "EEPROM" : "flash", first,
-		       first + (uint32_t)(segment->len - 1), segment->len);
+		printf("           %-6s 0x%04" PRIX32 "..0x%04" PRIX32 " %8zu bytes\n",
+		       eeprom ? "EEPROM" : "flash", first, first + (uint32_t)(segment->len - 1),
+		       segment->len);
 	}
 }
 
-static void print_clock(const struct recipe *recipe, const char *when, const uint8_t fuses[PART_FUSES])
+static void print_clock(const struct recipe *recipe, const char *when,
+                        const uint8_t fuses[PART_FUSES])
 {
 	uint32_t cpu_hz = fuses_cpu_hz(recipe->part, fuses, recipe->crystal_hz);
 
-	printf("%s CPU %" PRIu32 " Hz, SCK up to %" PRIu32 " Hz\n", when, cpu_hz, fuses_sck_limit(cpu_hz));
+	printf("%s CPU %" PRIu32 " Hz, SCK up to %" PRIu32 " Hz\n", when, cpu_hz,
+	       fuses_sck_limit(cpu_hz));
 }
 
 static void print_fuses(const struct recipe *recipe)
 {
 	const struct part *part = recipe->part;
 
-	printf("fuses      low 0x%02X, high 0x%02X", recipe->fuses[FUSE_LOW], recipe->fuses[FUSE_HIGH]);
+	printf("fuses      low 0x%02X, high 0x%02X", recipe->fuses[FUSE_LOW],
+	       recipe->fuses[FUSE_HIGH]);
 	if (part->fuse_count > 2)
 		printf(", ext 0x%02X", recipe->fuses[FUSE_EXT]);
 	uint32_t start, bytes;
 	if (fuses_boot_section(part, recipe->fuses, &start, &bytes))
-		printf("; boot section 0x%04" PRIX32 ", %" PRIu32 " bytes, reset goes to %s", start, bytes,
-		       fuses_boot_reset(part, recipe->fuses) ? "the bootloader" : "the application");
+		printf("; boot section 0x%04" PRIX32 ", %" PRIu32 " bytes, reset goes to %s", start,
+		       bytes,
+		       fuses_boot_reset(part, recipe->fuses) ? "the bootloader"
+		                                             : "the application");
 	if (recipe->write_lock)
 		printf("\nlock       0x%02X\n", recipe->lock);
 	else
@@ -67,16 +74,18 @@ static void print_serial(const struct recipe *recipe)
 		printf("serial     none\n");
 		return;
 	}
-	printf("serial     %s%0*" PRIu64 " and up, %u characters at %s 0x%04" PRIX32 "\n", rule->prefix, (int)rule->width,
-	       rule->first, rule->length, eeprom ? "EEPROM" : "flash", eeprom ? rule->address - AVR_EEPROM_BASE : rule->address);
+	printf("serial     %s%0*" PRIu64 " and up, %u characters at %s 0x%04" PRIX32 "\n",
+	       rule->prefix, (int)rule->width, rule->first, rule->length,
+	       eeprom ? "EEPROM" : "flash",
+	       eeprom ? rule->address - AVR_EEPROM_BASE : rule->address);
 }
 
 static void print_plan(const struct recipe *recipe)
 {
 	printf("recipe     %s\n           sha256 %s\n", recipe->path, recipe->digest);
 	printf("product    %s\n", recipe->product);
-	printf("part       %s, signature %02X %02X %02X%s\n", recipe->part->title, recipe->part->signature[0],
-	       recipe->part->signature[1], recipe->part->signature[2],
+	printf("part       %s, signature %02X %02X %02X%s\n", recipe->part->title,
+	       recipe->part->signature[0], recipe->part->signature[1], recipe->part->signature[2],
 	       recipe->part->confirmed ? "" : " (data not yet confirmed on real hardware)");
 	print_image(recipe);
 	print_fuses(recipe);
@@ -95,22 +104,27 @@ static int check_station(const char *path, struct pogo_error *err)
 		return -1;
 	printf("station    %s, %zu slots\n", file.station, file.slot_count);
 	for (size_t i = 0; i < file.slot_count; i++)
-		printf("           slot %-8s port %-12s %s\n", file.slots[i].name, file.slots[i].port,
+		printf("           slot %-8s port %-12s %s\n", file.slots[i].name,
+		       file.slots[i].port,
 		       file.slots[i].kind[0] != '\0' ? file.slots[i].kind : "any known programmer");
 	return 0;
 }
 
-static int check(const char *configs, const char *recipe_path, const char *station_path)
+static int check(const char *given_configs, const char *recipe_path, const char *station_path)
 {
+	char configs[512];
 	struct recipe *recipe = NULL;
-	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "" };
+	struct pogo_error err = {.kind = POGO_SYSTEM, .text = ""};
 	int code = 0;
 
-	if (recipe_load(configs, recipe_path, &recipe, &err) != 0)
+	if (conf_dir(given_configs, configs, sizeof configs, &err) != 0 ||
+	    recipe_load(configs, recipe_path, &recipe, &err) != 0)
 		return cmd_fail(&err);
 	if (chip_find(recipe->part->family) == NULL) {
-		pogo_fail(&err, POGO_INPUT, "%s: part \"%s\" is of the family \"%s\", which this station cannot program",
-			  recipe->path, recipe->part->name, recipe->part->family);
+		pogo_fail(&err, POGO_INPUT,
+		          "%s: part \"%s\" is of the family \"%s\", which this station cannot "
+		          "program",
+		          recipe->path, recipe->part->name, recipe->part->family);
 		code = cmd_fail(&err);
 	} else {
 		print_plan(recipe);
@@ -124,10 +138,10 @@ static int check(const char *configs, const char *recipe_path, const char *stati
 int cmd_check(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "station", required_argument, NULL, 's' },
-		{ "configs", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+	        {"station", required_argument, NULL, 's'},
+	        {"configs", required_argument, NULL, 'c'},
+	        {"help", no_argument, NULL, 'h'},
+	        {0},
 	};
 	const char *station_path = NULL, *configs = NULL;
 	int opt;
@@ -148,6 +162,7 @@ int cmd_check(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 1)
-		return cmd_usage("check", "%s", argc == optind ? "which recipe?" : "one recipe, not several");
+		return cmd_usage("check", "%s",
+		                 argc == optind ? "which recipe?" : "one recipe, not several");
 	return check(configs, argv[optind], station_path);
 }

@@ -13,22 +13,25 @@
 
 enum { DEVICES = 256, LOOK_MS = 300 };
 
-static const char help[] =
-	"usage: pogo-station learn STATION [--slots N] [--bench URL]\n"
-	"\n"
-	"Writes a station file by plugging: plug the programmer of slot 1, then that of slot 2, and so\n"
-	"on. Programmers of one kind look all alike; what tells them apart is the USB port. One that is\n"
-	"plugged already: unplug it and plug it again. Enter (or `done` and Enter) ends, or N slots.\n"
-	"\n"
-	"Exit code: 0 the file is written; 1 no slot was taught, nothing is written; 2 wrong words;\n"
-	"3 the system failed.\n";
+static const char help[] = "usage: pogo-station learn STATION [--slots N] [--bench URL]\n"
+                           "\n"
+                           "Writes a station file by plugging: plug the programmer of slot 1, then "
+                           "that of slot 2, and so\n"
+                           "on. Programmers of one kind look all alike; what tells them apart is "
+                           "the USB port. One that is\n"
+                           "plugged already: unplug it and plug it again. Enter (or `done` and "
+                           "Enter) ends, or N slots.\n"
+                           "\n"
+                           "Exit code: 0 the file is written; 1 no slot was taught, nothing is "
+                           "written; 2 wrong words;\n"
+                           "3 the system failed.\n";
 
 struct lesson {
 	struct host *host;
 	struct station_file file;
-	size_t wanted;                 /* slots; STATION_SLOTS = until the person ends it */
+	size_t wanted; /* slots; STATION_SLOTS = until the person ends it */
 	bool stdin_open;
-	int count;                     /* of before */
+	int count; /* of before */
 	struct usb_identity before[DEVICES], now[DEVICES];
 };
 
@@ -92,11 +95,11 @@ static int look(struct lesson *lesson, struct pogo_error *err)
 	return 0;
 }
 
-/* True when a line came in: any line ends the lesson. So does the end of the input, unless --slots said
- * how many there will be. */
+/* True when a line came in: any line ends the lesson. So does the end of the input, unless --slots
+ * said how many there will be. */
 static bool person_ends(struct lesson *lesson, int timeout_ms)
 {
-	struct pollfd input = { .fd = lesson->stdin_open ? STDIN_FILENO : -1, .events = POLLIN };
+	struct pollfd input = {.fd = lesson->stdin_open ? STDIN_FILENO : -1, .events = POLLIN};
 	char line[64];
 
 	if (poll(&input, 1, timeout_ms) <= 0)
@@ -120,7 +123,8 @@ static int run_lesson(struct lesson *lesson, struct pogo_error *err)
 		if (look(lesson, err) != 0)
 			return -1;
 	if (lesson->file.slot_count == 0)
-		return pogo_fail(err, POGO_NO, "no programmer was plugged, so no station file was written");
+		return pogo_fail(err, POGO_NO,
+		                 "no programmer was plugged, so no station file was written");
 	if (station_file_save(&lesson->file, err) != 0)
 		return -1;
 	printf("%s: %zu slots\n", lesson->file.path, lesson->file.slot_count);
@@ -130,7 +134,7 @@ static int run_lesson(struct lesson *lesson, struct pogo_error *err)
 static int learn(const char *path, const char *url, size_t wanted)
 {
 	struct lesson *lesson = calloc(1, sizeof *lesson);
-	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "no memory to learn a station" };
+	struct pogo_error err = {.kind = POGO_SYSTEM, .text = "no memory to learn a station"};
 	int result = -1;
 
 	if (lesson == NULL)
@@ -138,7 +142,8 @@ static int learn(const char *path, const char *url, size_t wanted)
 	lesson->wanted = wanted;
 	lesson->stdin_open = true;
 	snprintf(lesson->file.path, sizeof lesson->file.path, "%s", path);
-	if (gethostname(lesson->file.station, sizeof lesson->file.station - 1) != 0 || lesson->file.station[0] == '\0')
+	if (gethostname(lesson->file.station, sizeof lesson->file.station - 1) != 0 ||
+	    lesson->file.station[0] == '\0')
 		snprintf(lesson->file.station, sizeof lesson->file.station, "station");
 	if (station_host_create(url, &lesson->host, &err) == 0) {
 		result = run_lesson(lesson, &err);
@@ -151,10 +156,10 @@ static int learn(const char *path, const char *url, size_t wanted)
 int cmd_learn(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "slots", required_argument, NULL, 'n' },
-		{ "bench", required_argument, NULL, 'b' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+	        {"slots", required_argument, NULL, 'n'},
+	        {"bench", required_argument, NULL, 'b'},
+	        {"help", no_argument, NULL, 'h'},
+	        {0},
 	};
 	const char *url = NULL;
 	uint64_t wanted = STATION_SLOTS;
@@ -164,7 +169,8 @@ int cmd_learn(int argc, char **argv)
 		switch (opt) {
 		case 'n':
 			if (!cmd_number(optarg, 1, STATION_SLOTS, &wanted))
-				return cmd_usage("learn", "--slots %s is not a number from 1 to %d", optarg, STATION_SLOTS);
+				return cmd_usage("learn", "--slots %s is not a number from 1 to %d",
+				                 optarg, STATION_SLOTS);
 			break;
 		case 'b':
 			url = optarg;
@@ -177,6 +183,8 @@ int cmd_learn(int argc, char **argv)
 		}
 	}
 	if (argc - optind != 1)
-		return cmd_usage("learn", "%s", argc == optind ? "which station file?" : "one station file, not several");
+		return cmd_usage("learn", "%s",
+		                 argc == optind ? "which station file?"
+		                                : "one station file, not several");
 	return learn(argv[optind], url, (size_t)wanted);
 }

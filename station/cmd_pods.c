@@ -13,19 +13,21 @@
 enum { DEVICES = 256, OPEN_MS = 3000 };
 
 static const char help[] =
-	"usage: pogo-station pods [--bench URL] [--station FILE] [--json]\n"
-	"\n"
-	"Lists the programmers that are plugged: port, kind, firmware, what they can do, SCK steps,\n"
-	"and the slot that the station file gives them. One that a running line uses is left alone\n"
-	"and listed as in use.\n"
-	"\n"
-	"Exit code: 0 done; 1 no known programmer is plugged; 2 wrong words or files; 3 a device\n"
-	"cannot be opened.\n";
+        "usage: pogo-station pods [--bench URL] [--station FILE] [--json]\n"
+        "\n"
+        "Lists the programmers that are plugged: port, kind, firmware, what they can do, SCK "
+        "steps,\n"
+        "and the slot that the station file gives them. One that a running line uses is left "
+        "alone\n"
+        "and listed as in use.\n"
+        "\n"
+        "Exit code: 0 done; 1 no known programmer is plugged; 2 wrong words or files; 3 a device\n"
+        "cannot be opened.\n";
 
 struct pod {
 	struct usb_identity identity;
 	const char *kind;
-	const char *slot;  /* "" = none */
+	char slot[16]; /* "" = none */
 	bool in_use;
 	char trouble[600]; /* "" = open worked and info is filled */
 	struct programmer_info info;
@@ -35,13 +37,14 @@ static void ask_pod(struct host *host, struct pod *pod, const struct programmer_
 {
 	struct link *link = NULL;
 	struct programmer *programmer = NULL;
-	struct pogo_error err = { .text = "" };
-	struct fault fault = { .text = "" };
+	struct pogo_error err = {.text = ""};
+	struct fault fault = {.text = ""};
 	struct usb_identity identity = pod->identity;
 	int got = host->ops->open(host, pod->identity.path, &link, &identity, &err);
 
 	if (got != 0) {
-		snprintf(pod->trouble, sizeof pod->trouble, "%s", got > 0 ? "was unplugged meanwhile" : err.text);
+		snprintf(pod->trouble, sizeof pod->trouble, "%s",
+		         got > 0 ? "was unplugged meanwhile" : err.text);
 		pod->in_use = got < 0 && strstr(err.text, "in use") != NULL;
 		return;
 	}
@@ -70,7 +73,8 @@ static int pod_order(const void *a, const void *b)
 	return station_port_order(x->identity.path, y->identity.path);
 }
 
-static int find_pods(struct host *host, const struct station_file *file, struct pod *pods, struct pogo_error *err)
+static int find_pods(struct host *host, const struct station_file *file, struct pod *pods,
+                     struct pogo_error *err)
 {
 	struct usb_identity *plugged = calloc(DEVICES, sizeof *plugged);
 	int found = 0;
@@ -86,7 +90,7 @@ static int find_pods(struct host *host, const struct station_file *file, struct 
 		struct pod *pod = &pods[found++];
 		pod->identity = plugged[i];
 		pod->kind = driver->kind;
-		pod->slot = slot_at(file, plugged[i].path);
+		snprintf(pod->slot, sizeof pod->slot, "%s", slot_at(file, plugged[i].path));
 		ask_pod(host, pod, driver);
 	}
 	free(plugged);
@@ -100,7 +104,8 @@ static size_t step_count(const struct programmer_info *info)
 {
 	size_t count = 0;
 
-	while (count < sizeof info->sck_steps / sizeof info->sck_steps[0] && info->sck_steps[count] != 0)
+	while (count < sizeof info->sck_steps / sizeof info->sck_steps[0] &&
+	       info->sck_steps[count] != 0)
 		count++;
 	return count;
 }
@@ -110,8 +115,9 @@ static void print_pod(const struct pod *pod)
 	const struct usb_identity *id = &pod->identity;
 	size_t steps = step_count(&pod->info);
 
-	printf("%-12s %-8s %04x:%04x %x.%02x  %s%s\n", id->path, pod->kind, id->vendor, id->product, id->release >> 8,
-	       id->release & 0xffu, pod->slot[0] != '\0' ? "slot " : "no slot", pod->slot);
+	printf("%-12s %-8s %04x:%04x %x.%02x  %s%s\n", id->path, pod->kind, id->vendor, id->product,
+	       id->release >> 8, id->release & 0xffu, pod->slot[0] != '\0' ? "slot " : "no slot",
+	       pod->slot);
 	if (pod->in_use)
 		printf("             in use: a running line or another program has it\n");
 	else if (pod->trouble[0] != '\0')
@@ -133,7 +139,8 @@ static void print_missing(const struct station_file *file, const struct pod *pod
 		for (int p = 0; p < count; p++)
 			there = there || strcmp(pods[p].identity.path, file->slots[i].port) == 0;
 		if (!there)
-			printf("%-12s -        nothing known is plugged  slot %s\n", file->slots[i].port, file->slots[i].name);
+			printf("%-12s -        nothing known is plugged  slot %s\n",
+			       file->slots[i].port, file->slots[i].name);
 	}
 }
 
@@ -142,13 +149,16 @@ static void json_pod(struct json *json, const struct pod *pod)
 	char usb[32];
 
 	snprintf(usb, sizeof usb, "%04x:%04x %x.%02x", pod->identity.vendor, pod->identity.product,
-		 pod->identity.release >> 8, pod->identity.release & 0xffu);
+	         pod->identity.release >> 8, pod->identity.release & 0xffu);
 	json_open(json, NULL, '{');
 	json_str(json, "port", pod->identity.path);
 	json_str(json, "kind", pod->kind);
 	json_str(json, "usb", usb);
 	json_str(json, "slot", pod->slot[0] != '\0' ? pod->slot : NULL);
-	json_str(json, "status", pod->in_use ? "in use" : pod->trouble[0] != '\0' ? "error" : "ready");
+	json_str(json, "status",
+	         pod->in_use               ? "in use"
+	         : pod->trouble[0] != '\0' ? "error"
+	                                   : "ready");
 	if (pod->trouble[0] != '\0') {
 		json_str(json, "text", pod->trouble);
 	} else {
@@ -181,11 +191,14 @@ static int print_json(const struct pod *pods, int count)
 
 static int show_pods(struct host *host, const struct station_file *file, bool as_json)
 {
-	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "no memory for the list of programmers" };
+	struct pogo_error err = {.kind = POGO_SYSTEM,
+	                         .text = "no memory for the list of programmers"};
 	struct pod *pods = calloc(DEVICES, sizeof *pods);
 	int code = 0;
-	int count = pods != NULL ? find_pods(host, file, pods, &err) : -1;
 
+	if (pods == NULL)
+		return cmd_fail(&err);
+	int count = find_pods(host, file, pods, &err);
 	if (count < 0) {
 		free(pods);
 		return cmd_fail(&err);
@@ -211,11 +224,11 @@ static int show_pods(struct host *host, const struct station_file *file, bool as
 int cmd_pods(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "bench", required_argument, NULL, 'b' },
-		{ "station", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+	        {"bench", required_argument, NULL, 'b'},
+	        {"station", required_argument, NULL, 's'},
+	        {"json", no_argument, NULL, 'j'},
+	        {"help", no_argument, NULL, 'h'},
+	        {0},
 	};
 	const char *url = NULL, *station_path = NULL;
 	bool as_json = false;
@@ -242,9 +255,9 @@ int cmd_pods(int argc, char **argv)
 	if (optind < argc)
 		return cmd_usage("pods", "\"%s\" is one word too many", argv[optind]);
 
-	struct station_file file = { .slot_count = 0 };
+	struct station_file file = {.slot_count = 0};
 	struct host *host = NULL;
-	struct pogo_error err = { .kind = POGO_SYSTEM, .text = "" };
+	struct pogo_error err = {.kind = POGO_SYSTEM, .text = ""};
 	if (station_path != NULL && station_file_load(station_path, &file, &err) != 0)
 		return cmd_fail(&err);
 	if (station_host_create(url, &host, &err) != 0)

@@ -22,11 +22,11 @@ struct event_sink {
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t work;
-	size_t first, used;   /* of ring */
+	size_t first, used; /* of ring */
 	bool ending, dead;
 	deadline_t last_words;
-	uint64_t lost;        /* lines, since the last that fitted */
-	size_t line_len;      /* only the writing thread: the line that grows */
+	uint64_t lost;   /* lines, since the last that fitted */
+	size_t line_len; /* only the writing thread: the line that grows */
 	bool line_too_long;
 	char line[LINE_ROOM];
 	char ring[ROOM];
@@ -50,7 +50,7 @@ static void push_line(struct event_sink *sink)
 	size_t gap_len = 0;
 	if (sink->lost > 0)
 		gap_len = (size_t)snprintf(gap, sizeof gap, "{\"event\":\"lost\",\"lines\":%llu}\n",
-					   (unsigned long long)sink->lost);
+		                           (unsigned long long)sink->lost);
 	if (sink->dead) {
 		sink->used = 0;
 	} else if (sink->line_too_long || ROOM - sink->used < gap_len + sink->line_len) {
@@ -85,7 +85,7 @@ static ssize_t cookie_write(void *cookie, const char *text, size_t len)
 static bool send_all(struct event_sink *sink, const char *text, size_t len)
 {
 	while (len > 0) {
-		struct pollfd ready = { .fd = sink->fd, .events = POLLOUT };
+		struct pollfd ready = {.fd = sink->fd, .events = POLLOUT};
 		int answer = poll(&ready, 1, 100);
 		pthread_mutex_lock(&sink->lock);
 		bool late = sink->ending && deadline_left_ms(sink->last_words) == 0;
@@ -132,16 +132,20 @@ static void *drain(void *arg)
 
 static int connect_socket(const char *path, struct pogo_error *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof address.sun_path)
-		return pogo_fail(err, POGO_INPUT, "the path of the event socket \"%s\" is too long", path);
+		return pogo_fail(err, POGO_INPUT, "the path of the event socket \"%s\" is too long",
+		                 path);
 	memcpy(address.sun_path, path, strlen(path));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return pogo_fail_errno(err, errno, "cannot make a socket for the events");
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-		pogo_fail_errno(err, errno, "cannot connect the events to the socket \"%s\"; does anybody listen there?", path);
+		pogo_fail_errno(err, errno,
+		                "cannot connect the events to the socket \"%s\"; does anybody "
+		                "listen there?",
+		                path);
 		close(fd);
 		return -1;
 	}
@@ -161,7 +165,10 @@ static int open_target(const char *path, struct pogo_error *err)
 		return connect_socket(path, err);
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0666);
 	if (fd < 0 && errno == ENXIO)
-		return pogo_fail(err, POGO_SYSTEM, "nobody reads the pipe \"%s\" yet; start the reader of the events first", path);
+		return pogo_fail(
+		        err, POGO_SYSTEM,
+		        "nobody reads the pipe \"%s\" yet; start the reader of the events first",
+		        path);
 	if (fd < 0)
 		return pogo_fail_errno(err, errno, "cannot write the events to \"%s\"", path);
 	return fd;
@@ -169,7 +176,7 @@ static int open_target(const char *path, struct pogo_error *err)
 
 int event_sink_open(const char *path, struct event_sink **out, struct pogo_error *err)
 {
-	cookie_io_functions_t functions = { .write = cookie_write };
+	cookie_io_functions_t functions = {.write = cookie_write};
 	struct event_sink *sink = calloc(1, sizeof *sink);
 
 	if (sink == NULL)
@@ -182,7 +189,8 @@ int event_sink_open(const char *path, struct event_sink **out, struct pogo_error
 	pthread_mutex_init(&sink->lock, NULL);
 	pthread_cond_init(&sink->work, NULL);
 	sink->stream = fopencookie(sink, "w", functions);
-	int number = sink->stream == NULL ? ENOMEM : pthread_create(&sink->thread, NULL, drain, sink);
+	int number =
+	        sink->stream == NULL ? ENOMEM : pthread_create(&sink->thread, NULL, drain, sink);
 	if (number == 0) {
 		setvbuf(sink->stream, NULL, _IOLBF, 4096);
 		*out = sink;

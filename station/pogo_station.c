@@ -8,27 +8,27 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", cmd_run },
-	{ "pods", cmd_pods },
-	{ "check", cmd_check },
-	{ "learn", cmd_learn },
+        {"run", cmd_run},
+        {"pods", cmd_pods},
+        {"check", cmd_check},
+        {"learn", cmd_learn},
 };
 
 static const char help[] =
-	"usage: pogo-station COMMAND …\n"
-	"\n"
-	"Flashes boards on a line of USB programmers, one slot per programmer.\n"
-	"\n"
-	"  pods           what is plugged: ports, programmers, what they can do\n"
-	"  learn STATION  teach which slot is at which USB port, by plugging\n"
-	"  check RECIPE   prove a recipe and say what would be done\n"
-	"  run RECIPE     run the line\n"
-	"\n"
-	"  --help         this text; `pogo-station COMMAND --help` tells about a command\n"
-	"  --version      the version\n"
-	"\n"
-	"Exit code: 0 done; 1 it worked and the answer is no (a board failed); 2 wrong words or\n"
-	"unusable files; 3 the device or the system failed.\n";
+        "usage: pogo-station COMMAND …\n"
+        "\n"
+        "Flashes boards on a line of USB programmers, one slot per programmer.\n"
+        "\n"
+        "  pods           what is plugged: ports, programmers, what they can do\n"
+        "  learn STATION  teach which slot is at which USB port, by plugging\n"
+        "  check RECIPE   prove a recipe and say what would be done\n"
+        "  run RECIPE     run the line\n"
+        "\n"
+        "  --help         this text; `pogo-station COMMAND --help` tells about a command\n"
+        "  --version      the version\n"
+        "\n"
+        "Exit code: 0 done; 1 it worked and the answer is no (a board failed); 2 wrong words or\n"
+        "unusable files; 3 the device or the system failed.\n";
 
 int main(int argc, char **argv)
 {
@@ -36,7 +36,8 @@ int main(int argc, char **argv)
 		fputs(help, stderr);
 		return 2;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
 		fputs(help, stdout);
 		return 0;
 	}
@@ -47,6 +48,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "pogo-station: there is no command \"%s\"; `pogo-station --help` lists them\n", argv[1]);
+	fprintf(stderr,
+	        "pogo-station: there is no command \"%s\"; `pogo-station --help` lists them\n",
+	        argv[1]);
 	return 2;
 }

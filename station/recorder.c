@@ -10,8 +10,8 @@
 #include "station/event.h"
 #include "station/station_file.h"
 
-/* Between two gating calls, which wait, a slot notes the begin and the end of at most STEP_COUNT steps.
- * So this room is never short, and a step note never waits for the disk. */
+/* Between two gating calls, which wait, a slot notes the begin and the end of at most STEP_COUNT
+ * steps. So this room is never short, and a step note never waits for the disk. */
 enum { QUEUE_ROOM = STATION_SLOTS * (2 * STEP_COUNT + 2) };
 
 enum request_kind {
@@ -59,7 +59,8 @@ struct recorder {
 	bool newer; /* why opening failed */
 };
 
-static int perform(struct log *log, const struct request *request, struct reply *reply, struct log_error *err)
+static int perform(struct log *log, const struct request *request, struct reply *reply,
+                   struct log_error *err)
 {
 	switch (request->kind) {
 	case RUN_BEGIN:
@@ -69,13 +70,15 @@ static int perform(struct log *log, const struct request *request, struct reply 
 	case ATTEMPT_OPEN:
 		return log_attempt_open(log, request->words, &reply->id, err);
 	case SERIAL_CLAIM:
-		return log_serial_claim(log, request->words, reply->serial, &reply->serial_result, err);
+		return log_serial_claim(log, request->words, reply->serial, &reply->serial_result,
+		                        err);
 	case SERIAL_WRITTEN:
 		return log_serial_written(log, request->id, request->now_ms, err);
 	case STEP_BEGIN:
 		return log_step_begin(log, request->id, request->step, request->now_ms, err);
 	case STEP_END:
-		return log_step_end(log, request->id, request->step, request->duration_us, request->result, err);
+		return log_step_end(log, request->id, request->step, request->duration_us,
+		                    request->result, err);
 	case ATTEMPT_CLOSE:
 		return log_attempt_close(log, request->words, err);
 	}
@@ -93,8 +96,8 @@ static void break_down(struct recorder *recorder, const char *text)
 /* Under the lock, which is let go while the log works. */
 static void serve(struct recorder *recorder, struct log *log, const struct request *request)
 {
-	struct log_error err = { .text = "" };
-	struct reply nobody = { .id = 0 };
+	struct log_error err = {.text = ""};
+	struct reply nobody = {.id = 0};
 	struct reply *reply = request->reply != NULL ? request->reply : &nobody;
 	int result = -1;
 
@@ -117,7 +120,7 @@ static void serve(struct recorder *recorder, struct log *log, const struct reque
 static struct log *open_log(struct recorder *recorder)
 {
 	struct log *log = NULL;
-	struct log_error err = { .text = "" };
+	struct log_error err = {.text = ""};
 	int result = log_open(recorder->path, clock_wall_ms(), &log, &recorder->recovery, &err);
 
 	pthread_mutex_lock(&recorder->lock);
@@ -168,7 +171,7 @@ static void push(struct recorder *recorder, const struct request *request)
 /* Hands the request over and waits until its commit returned. */
 static int gate(struct recorder *recorder, struct request request, struct reply *reply)
 {
-	*reply = (struct reply){ .result = -1 };
+	*reply = (struct reply){.result = -1};
 	pthread_cond_init(&reply->ready, NULL);
 	request.reply = reply;
 	pthread_mutex_lock(&recorder->lock);
@@ -198,12 +201,14 @@ static void free_recorder(struct recorder *recorder)
 	free(recorder);
 }
 
-int recorder_create(const char *db_path, struct recorder **out, struct log_recovery *recovery, struct pogo_error *err)
+int recorder_create(const char *db_path, struct recorder **out, struct log_recovery *recovery,
+                    struct pogo_error *err)
 {
 	struct recorder *recorder = calloc(1, sizeof *recorder);
 
 	if (recorder == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "no memory for the log writer of \"%s\"", db_path);
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the log writer of \"%s\"",
+		                 db_path);
 	recorder->path = db_path;
 	pthread_mutex_init(&recorder->lock, NULL);
 	pthread_cond_init(&recorder->work, NULL);
@@ -220,8 +225,10 @@ int recorder_create(const char *db_path, struct recorder **out, struct log_recov
 	pthread_mutex_unlock(&recorder->lock);
 	if (recorder->opened.result != 0) {
 		pthread_join(recorder->thread, NULL);
-		/* A newer file is a wrong file; everything else is a disk or a system in trouble. */
-		pogo_fail(err, recorder->newer ? POGO_INPUT : POGO_SYSTEM, "%s", recorder->opened.text);
+		/* A newer file is a wrong file; everything else is a disk or a system in trouble.
+		 */
+		pogo_fail(err, recorder->newer ? POGO_INPUT : POGO_SYSTEM, "%s",
+		          recorder->opened.text);
 		free_recorder(recorder);
 		return -1;
 	}
@@ -258,11 +265,12 @@ void recorder_why(struct recorder *recorder, char *text, size_t size)
 	pthread_mutex_unlock(&recorder->lock);
 }
 
-int recorder_run_begin(struct recorder *recorder, const struct log_run *run, int64_t *run_id, struct pogo_error *err)
+int recorder_run_begin(struct recorder *recorder, const struct log_run *run, int64_t *run_id,
+                       struct pogo_error *err)
 {
 	struct reply reply;
 
-	if (gate(recorder, (struct request){ .kind = RUN_BEGIN, .words = run }, &reply) != 0)
+	if (gate(recorder, (struct request){.kind = RUN_BEGIN, .words = run}, &reply) != 0)
 		return pogo_fail(err, POGO_SYSTEM, "%s", reply.text);
 	*run_id = reply.id;
 	return 0;
@@ -271,30 +279,30 @@ int recorder_run_begin(struct recorder *recorder, const struct log_run *run, int
 int recorder_run_end(struct recorder *recorder, int64_t run_id, struct pogo_error *err)
 {
 	struct reply reply;
-	struct request request = { .kind = RUN_END, .id = run_id, .now_ms = clock_wall_ms() };
+	struct request request = {.kind = RUN_END, .id = run_id, .now_ms = clock_wall_ms()};
 
 	if (gate(recorder, request, &reply) != 0)
 		return pogo_fail(err, POGO_SYSTEM, "%s", reply.text);
 	return 0;
 }
 
-int recorder_attempt_open(struct recorder *recorder, const struct log_attempt *attempt, int64_t *attempt_id,
-			  struct fault *fault)
+int recorder_attempt_open(struct recorder *recorder, const struct log_attempt *attempt,
+                          int64_t *attempt_id, struct fault *fault)
 {
 	struct reply reply;
 
-	if (gate(recorder, (struct request){ .kind = ATTEMPT_OPEN, .words = attempt }, &reply) != 0)
+	if (gate(recorder, (struct request){.kind = ATTEMPT_OPEN, .words = attempt}, &reply) != 0)
 		return record_fault(fault, &reply);
 	*attempt_id = reply.id;
 	return 0;
 }
 
-int recorder_serial_claim(struct recorder *recorder, const struct log_serial_wish *wish, char serial[48],
-			  enum log_serial_result *result, struct fault *fault)
+int recorder_serial_claim(struct recorder *recorder, const struct log_serial_wish *wish,
+                          char serial[48], enum log_serial_result *result, struct fault *fault)
 {
 	struct reply reply;
 
-	if (gate(recorder, (struct request){ .kind = SERIAL_CLAIM, .words = wish }, &reply) != 0)
+	if (gate(recorder, (struct request){.kind = SERIAL_CLAIM, .words = wish}, &reply) != 0)
 		return record_fault(fault, &reply);
 	memcpy(serial, reply.serial, sizeof reply.serial);
 	*result = reply.serial_result;
@@ -304,7 +312,8 @@ int recorder_serial_claim(struct recorder *recorder, const struct log_serial_wis
 int recorder_serial_written(struct recorder *recorder, int64_t attempt_id, struct fault *fault)
 {
 	struct reply reply;
-	struct request request = { .kind = SERIAL_WRITTEN, .id = attempt_id, .now_ms = clock_wall_ms() };
+	struct request request = {
+	        .kind = SERIAL_WRITTEN, .id = attempt_id, .now_ms = clock_wall_ms()};
 
 	if (gate(recorder, request, &reply) != 0)
 		return record_fault(fault, &reply);
@@ -322,25 +331,26 @@ static void note(struct recorder *recorder, struct request *request, const char 
 
 void recorder_step_begin(struct recorder *recorder, int64_t attempt_id, const char *step)
 {
-	struct request request = { .kind = STEP_BEGIN, .id = attempt_id, .now_ms = clock_wall_ms() };
+	struct request request = {.kind = STEP_BEGIN, .id = attempt_id, .now_ms = clock_wall_ms()};
 
 	note(recorder, &request, step);
 }
 
-void recorder_step_end(struct recorder *recorder, int64_t attempt_id, const char *step, int64_t duration_us,
-		       const char *result)
+void recorder_step_end(struct recorder *recorder, int64_t attempt_id, const char *step,
+                       int64_t duration_us, const char *result)
 {
-	struct request request = { .kind = STEP_END, .id = attempt_id, .duration_us = duration_us };
+	struct request request = {.kind = STEP_END, .id = attempt_id, .duration_us = duration_us};
 
 	snprintf(request.result, sizeof request.result, "%s", result);
 	note(recorder, &request, step);
 }
 
-int recorder_attempt_close(struct recorder *recorder, const struct log_result *result, struct fault *fault)
+int recorder_attempt_close(struct recorder *recorder, const struct log_result *result,
+                           struct fault *fault)
 {
 	struct reply reply;
 
-	if (gate(recorder, (struct request){ .kind = ATTEMPT_CLOSE, .words = result }, &reply) != 0)
+	if (gate(recorder, (struct request){.kind = ATTEMPT_CLOSE, .words = result}, &reply) != 0)
 		return record_fault(fault, &reply);
 	return 0;
 }

@@ -5,9 +5,9 @@
 
 #include "station/attempt.h"
 
-/* What the thread does, state by state. `over` = no further board is wanted: finish, abort, the count is
- * reached, or the log is broken. From every state `over` leads to DONE (a broken log stays at ERROR),
- * and a lost programmer to ABSENT.
+/* What the thread does, state by state. `over` = no further board is wanted: finish, abort, the
+ * count is reached, or the log is broken. From every state `over` leads to DONE (a broken log stays
+ * at ERROR), and a lost programmer to ABSENT.
  *
  *   ABSENT ── open_programmer ──► WAITING ── wait_board ──► take a ticket, open the row in the log
  *     ▲                            ▲   │ no board for long:         │                │
@@ -21,13 +21,13 @@
  */
 
 enum {
-	PROBE_PAUSE_US = 100 * 1000,      /* between two looks for a board */
-	PRESENCE_PAUSE_US = 150 * 1000,   /* between two looks whether the board is still there */
-	RECHECK_PAUSE_US = 100 * 1000,    /* a bouncing pin must not look like a new board */
-	ATTACH_MS = 3000,                 /* one try, at a slow SCK too */
+	PROBE_PAUSE_US = 100 * 1000,    /* between two looks for a board */
+	PRESENCE_PAUSE_US = 150 * 1000, /* between two looks whether the board is still there */
+	RECHECK_PAUSE_US = 100 * 1000,  /* a bouncing pin must not look like a new board */
+	ATTACH_MS = 3000,               /* one try, at a slow SCK too */
 	OPEN_MS = 3000,
 	REPLUG_MS = 2000,
-	SEEN_GONE_MS = 1000,              /* a board that fell silent must stay silent that long */
+	SEEN_GONE_MS = 1000, /* a board that fell silent must stay silent that long */
 };
 
 struct bay { /* what the thread knows */
@@ -37,8 +37,8 @@ struct bay { /* what the thread knows */
 	char usb[32];                  /* "16c0:05dc 1.04" */
 	struct chip chip;
 	enum slot_state state;
-	bool recorded_no_board;        /* since the last board */
-	char said[320];                /* the last note, so that none is repeated */
+	bool recorded_no_board; /* since the last board */
+	char said[320];         /* the last note, so that none is repeated */
 };
 
 void slot_post(const struct slot *slot, struct event *event)
@@ -49,7 +49,8 @@ void slot_post(const struct slot *slot, struct event *event)
 	event_post(slot->shared->events, event);
 }
 
-const struct programmer_driver *slot_programmer_for(const char *kind, const struct usb_identity *identity)
+const struct programmer_driver *slot_programmer_for(const char *kind,
+                                                    const struct usb_identity *identity)
 {
 	const struct programmer_driver *driver;
 
@@ -70,7 +71,7 @@ static bool over(struct bay *bay)
 
 static void enter_state(struct bay *bay, enum slot_state state, const struct attempt *attempt)
 {
-	struct event event = { .kind = EVENT_STATE, .state = state };
+	struct event event = {.kind = EVENT_STATE, .state = state};
 
 	if (bay->state == state)
 		return;
@@ -87,7 +88,7 @@ static void enter_state(struct bay *bay, enum slot_state state, const struct att
 /* A sentence for the operator, said once and not at every try. */
 static void say(struct bay *bay, const char *text)
 {
-	struct event event = { .kind = EVENT_NOTE, .state = bay->state };
+	struct event event = {.kind = EVENT_NOTE, .state = bay->state};
 
 	snprintf(event.text, sizeof event.text, "slot %s: %s", bay->slot->place.name, text);
 	if (strcmp(bay->said, event.text) == 0)
@@ -96,7 +97,8 @@ static void say(struct bay *bay, const char *text)
 	slot_post(bay->slot, &event);
 }
 
-/* ---- the programmer ------------------------------------------------------------------------------------ */
+/* ---- the programmer
+ * ------------------------------------------------------------------------------------ */
 
 static void drop_programmer(struct bay *bay, const struct fault *lost)
 {
@@ -119,14 +121,18 @@ static int start_protocol(struct bay *bay, struct link *link, const struct usb_i
 {
 	const struct slot_place *place = &bay->slot->place;
 	const struct programmer_driver *driver = bay->shared->programmer_for(place->kind, identity);
-	struct fault fault = { .code = FAIL_NONE };
+	struct fault fault = {.code = FAIL_NONE};
 	char text[256];
 
 	if (driver == NULL) {
-		snprintf(text, sizeof text, "at %s is %04x:%04x \"%s\", %s %s; plug the programmer there, or correct the station file",
-			 place->port, identity->vendor, identity->product, identity->name,
-			 place->kind[0] != '\0' ? "not a" : "no known", place->kind[0] != '\0' ? place->kind : "programmer");
-	} else if (driver->open(link, identity, &bay->programmer, deadline_in_ms(OPEN_MS), &fault) == 0) {
+		snprintf(text, sizeof text,
+		         "at %s is %04x:%04x \"%s\", %s %s; plug the programmer there, or correct "
+		         "the station file",
+		         place->port, identity->vendor, identity->product, identity->name,
+		         place->kind[0] != '\0' ? "not a" : "no known",
+		         place->kind[0] != '\0' ? place->kind : "programmer");
+	} else if (driver->open(link, identity, &bay->programmer, deadline_in_ms(OPEN_MS),
+	                        &fault) == 0) {
 		return 0;
 	} else {
 		snprintf(text, sizeof text, "%s", fault.text);
@@ -143,16 +149,16 @@ static bool open_programmer(struct bay *bay)
 {
 	struct host *host = bay->shared->host;
 	struct link *link = NULL;
-	struct usb_identity identity = { .vendor = 0 };
-	struct pogo_error err = { .text = "" };
+	struct usb_identity identity = {.vendor = 0};
+	struct pogo_error err = {.text = ""};
 	deadline_t retry = deadline_in_ms(REPLUG_MS);
 	int got = host->ops->open(host, bay->slot->place.port, &link, &identity, &err);
 
 	if (got == 0 && start_protocol(bay, link, &identity) == 0) {
 		bay->chip.programmer = bay->programmer;
 		bay->chip.polls = 0;
-		snprintf(bay->usb, sizeof bay->usb, "%04x:%04x %x.%02x", identity.vendor, identity.product,
-			 identity.release >> 8, identity.release & 0xffu);
+		snprintf(bay->usb, sizeof bay->usb, "%04x:%04x %x.%02x", identity.vendor,
+		         identity.product, identity.release >> 8, identity.release & 0xffu);
 		bay->said[0] = '\0';
 		return true;
 	}
@@ -167,11 +173,12 @@ static bool open_programmer(struct bay *bay)
 	return false;
 }
 
-/* ---- the board ------------------------------------------------------------------------------------------ */
+/* ---- the board
+ * ------------------------------------------------------------------------------------------ */
 
 static int attach(struct bay *bay, struct fault *fault)
 {
-	*fault = (struct fault){ .code = FAIL_NONE };
+	*fault = (struct fault){.code = FAIL_NONE};
 	return bay->chip.driver->attach(&bay->chip, deadline_in_ms(ATTACH_MS), fault);
 }
 
@@ -183,7 +190,8 @@ static void record_no_board(struct bay *bay)
 	if (attempt_open(&attempt, bay->slot, &bay->chip, bay->usb) != 0)
 		return; /* the log is broken: the loop ends by itself */
 	attempt.step = STEP_NONE;
-	fault_set(&attempt.fault, FAIL_NO_BOARD, "no board was set within %u s", bay->shared->no_board_s);
+	fault_set(&attempt.fault, FAIL_NO_BOARD, "no board was set within %u s",
+	          bay->shared->no_board_s);
 	attempt_close(&attempt);
 }
 
@@ -214,8 +222,8 @@ static bool wait_board(struct bay *bay)
 /* The log takes no rows any more: nothing may be started, and this slot says so. */
 static void stop_at_record(struct bay *bay, struct attempt *attempt)
 {
-	snprintf(attempt->sentence, sizeof attempt->sentence, "slot %s, %s: %s", bay->slot->place.name,
-		 slot_step_name(STEP_RECORD), attempt->fault.text);
+	snprintf(attempt->sentence, sizeof attempt->sentence, "slot %s, %s: %s",
+	         bay->slot->place.name, slot_step_name(STEP_RECORD), attempt->fault.text);
 	enter_state(bay, SLOT_ERROR, attempt);
 	say(bay, attempt->fault.text);
 }
@@ -246,21 +254,23 @@ static void work_board(struct bay *bay)
 		drop_programmer(bay, &fault);
 }
 
-/* After a silence: is what answers now another board? Only then could it have come unseen. The silicon
- * id tells, where the chip has one; another chip type tells too. */
+/* After a silence: is what answers now another board? Only then could it have come unseen. The
+ * silicon id tells, where the chip has one; another chip type tells too. */
 static bool swapped(struct bay *bay, const struct chip_facts *before)
 {
 	const struct chip_facts *now = &bay->chip.facts;
-	struct fault fault = { .code = FAIL_NONE };
+	struct fault fault = {.code = FAIL_NONE};
 
 	if (bay->chip.driver->identify(&bay->chip, deadline_in_ms(ATTACH_MS), &fault) != 0)
-		return fault.code == FAIL_SIGNATURE && memcmp(before->signature, now->signature, 3) != 0;
+		return fault.code == FAIL_SIGNATURE &&
+		       memcmp(before->signature, now->signature, 3) != 0;
 	return before->has_silicon_id && now->has_silicon_id &&
 	       memcmp(before->silicon_id, now->silicon_id, sizeof now->silicon_id) != 0;
 }
 
 /* The verdict stands until the board is off: two looks in a row without an answer. A board that was
- * silent already when its attempt ended must stay silent for a second, or a loose pin would start it anew. */
+ * silent already when its attempt ended must stay silent for a second, or a loose pin would start
+ * it anew. */
 static void wait_removal(struct bay *bay)
 {
 	struct chip_facts before = bay->chip.facts;
@@ -288,13 +298,14 @@ static void wait_removal(struct bay *bay)
 	}
 }
 
-/* ---- the thread ------------------------------------------------------------------------------------------ */
+/* ---- the thread
+ * ------------------------------------------------------------------------------------------ */
 
 static void *slot_main(void *arg)
 {
 	struct slot *slot = arg;
 	struct slot_shared *shared = slot->shared;
-	struct bay bay = { .slot = slot, .shared = shared, .state = SLOT_STATES };
+	struct bay bay = {.slot = slot, .shared = shared, .state = SLOT_STATES};
 
 	chip_init(&bay.chip, shared->chip_driver, shared->recipe);
 	while (!over(&bay)) {
@@ -313,10 +324,10 @@ static void *slot_main(void *arg)
 	return NULL;
 }
 
-int slot_start(struct slot *slot, int index, const struct slot_place *place, struct slot_shared *shared,
-	       struct pogo_error *err)
+int slot_start(struct slot *slot, int index, const struct slot_place *place,
+               struct slot_shared *shared, struct pogo_error *err)
 {
-	*slot = (struct slot){ .index = index, .place = *place, .shared = shared };
+	*slot = (struct slot){.index = index, .place = *place, .shared = shared};
 	atomic_fetch_add(&shared->alive, 1);
 	int number = pthread_create(&slot->thread, NULL, slot_main, slot);
 	if (number == 0)

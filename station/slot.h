@@ -22,19 +22,21 @@
 struct slot_shared { /* one per run, owned by the station, read by all slots */
 	const struct recipe *recipe;
 	const struct chip_driver *chip_driver;
-	/* Which programmer protocol does the device speak? `kind` is the station file's, "" = any known. */
-	const struct programmer_driver *(*programmer_for)(const char *kind, const struct usb_identity *identity);
+	/* Which programmer protocol does the device speak? `kind` is the station file's, "" = any
+	 * known. */
+	const struct programmer_driver *(*programmer_for)(const char *kind,
+	                                                  const struct usb_identity *identity);
 	struct host *host;
 	struct recorder *recorder;
 	struct event_queue *events;
 	int64_t run_id;
 	unsigned no_board_s;
-	uint64_t count;              /* attempts in the whole run, 0 = no limit */
+	uint64_t count; /* attempts in the whole run, 0 = no limit */
 	atomic_uint_fast64_t started;
 	atomic_uint_fast64_t passed, failed, errors; /* attempts that are closed in the log */
-	atomic_uint alive;           /* slot threads that have not ended */
-	atomic_bool finish;          /* start no further board */
-	atomic_bool abort;           /* end the running ones at the next safe point */
+	atomic_uint alive;                           /* slot threads that have not ended */
+	atomic_bool finish;                          /* start no further board */
+	atomic_bool abort; /* end the running ones at the next safe point */
 };
 
 struct slot { /* initialised and started by slot_start, joined by slot_join */
@@ -44,8 +46,8 @@ struct slot { /* initialised and started by slot_start, joined by slot_join */
 	pthread_t thread;
 };
 
-int slot_start(struct slot *slot, int index, const struct slot_place *place, struct slot_shared *shared,
-	       struct pogo_error *err);
+int slot_start(struct slot *slot, int index, const struct slot_place *place,
+               struct slot_shared *shared, struct pogo_error *err);
 void slot_join(struct slot *slot);
 
 /* Fills in slot, run and time, and posts. */
@@ -53,6 +55,7 @@ void slot_post(const struct slot *slot, struct event *event);
 
 /* The driver of this kind, or for "" the one that knows the device; NULL: the device is not of that
  * kind, or unknown. What a station uses for `programmer_for`. */
-const struct programmer_driver *slot_programmer_for(const char *kind, const struct usb_identity *identity);
+const struct programmer_driver *slot_programmer_for(const char *kind,
+                                                    const struct usb_identity *identity);
 
 #endif

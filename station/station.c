@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hextools/conf.h"
 #include "hextools/version.h"
 #include "station/event_sink.h"
 #include "station/recorder.h"
@@ -14,7 +15,7 @@
 enum {
 	EVENT_ROOM = 1024,
 	TICK_MS = 100,
-	BATCH = 64,         /* events absorbed between two drawings */
+	BATCH = 64, /* events absorbed between two drawings */
 	DEVICES = 256,
 };
 
@@ -34,7 +35,8 @@ struct station {
 	size_t started;
 };
 
-/* ---- devices ------------------------------------------------------------------------------------------- */
+/* ---- devices
+ * ------------------------------------------------------------------------------------------- */
 
 int station_host_create(const char *url, struct host **out, struct pogo_error *err)
 {
@@ -69,9 +71,9 @@ static int place_order(const void *a, const void *b)
 }
 
 int station_file_from_plugs(struct host *host,
-			    const struct programmer_driver *(*programmer_for)(const char *kind,
-									      const struct usb_identity *identity),
-			    struct station_file *file, struct pogo_error *err)
+                            const struct programmer_driver *(*programmer_for)(
+                                    const char *kind, const struct usb_identity *identity),
+                            struct station_file *file, struct pogo_error *err)
 {
 	struct usb_identity *plugged = calloc(DEVICES, sizeof *plugged);
 
@@ -82,15 +84,18 @@ int station_file_from_plugs(struct host *host,
 		if (programmer_for("", &plugged[i]) == NULL)
 			continue;
 		struct slot_place *place = &file->slots[file->slot_count++];
-		*place = (struct slot_place){ .name = "" };
+		*place = (struct slot_place){.name = ""};
 		snprintf(place->port, sizeof place->port, "%s", plugged[i].path);
 	}
 	free(plugged);
 	if (count < 0)
 		return -1;
 	if (file->slot_count == 0)
-		return pogo_fail(err, POGO_SYSTEM, "no known programmer among the %d devices that are plugged; "
-				 "plug one (`pogo-station pods` lists them) or give a station file with --station", count);
+		return pogo_fail(err, POGO_SYSTEM,
+		                 "no known programmer among the %d devices that are plugged; "
+		                 "plug one (`pogo-station pods` lists them) or give a station file "
+		                 "with --station",
+		                 count);
 	qsort(file->slots, file->slot_count, sizeof file->slots[0], place_order);
 	for (size_t i = 0; i < file->slot_count; i++)
 		snprintf(file->slots[i].name, sizeof file->slots[i].name, "%u", (unsigned)(i + 1));
@@ -106,13 +111,15 @@ static int open_host(struct station *station, struct pogo_error *err)
 	return station_host_create(station->options->host_url, &station->host, err);
 }
 
-/* Also asks once what is plugged: a server that is not there must be told now, not by every slot. */
+/* Also asks once what is plugged: a server that is not there must be told now, not by every slot.
+ */
 static int find_slots(struct station *station, struct pogo_error *err)
 {
 	struct usb_identity *plugged;
 
 	if (station->file.slot_count == 0)
-		return station_file_from_plugs(station->host, station->shared.programmer_for, &station->file, err);
+		return station_file_from_plugs(station->host, station->shared.programmer_for,
+		                               &station->file, err);
 	plugged = calloc(DEVICES, sizeof *plugged);
 	if (plugged == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "no memory for the list of devices");
@@ -121,24 +128,34 @@ static int find_slots(struct station *station, struct pogo_error *err)
 	return count < 0 ? -1 : 0;
 }
 
-/* ---- before the first slot ------------------------------------------------------------------------------- */
+/* ---- before the first slot
+ * ------------------------------------------------------------------------------- */
 
 /* Words and files: all of it is proved before any device is opened. */
 static int load_files(struct station *station, struct pogo_error *err)
 {
 	const struct station_options *options = station->options;
 	const struct station_seams *seams = options->seams;
+	char configs[512];
 
-	if (recipe_load(options->configs, options->recipe_path, &station->recipe, err) != 0)
+	if (conf_dir(options->configs, configs, sizeof configs, err) != 0)
 		return -1;
-	station->shared.programmer_for = seams != NULL ? seams->programmer_for : slot_programmer_for;
-	station->shared.chip_driver = seams != NULL ? seams->chip_driver : chip_find(station->recipe->part->family);
+	if (recipe_load(configs, options->recipe_path, &station->recipe, err) != 0)
+		return -1;
+	station->shared.programmer_for =
+	        seams != NULL ? seams->programmer_for : slot_programmer_for;
+	station->shared.chip_driver =
+	        seams != NULL ? seams->chip_driver : chip_find(station->recipe->part->family);
 	if (station->shared.chip_driver == NULL)
-		return pogo_fail(err, POGO_INPUT, "%s: part \"%s\" is of the family \"%s\", which this station cannot program",
-				 station->recipe->path, station->recipe->part->name, station->recipe->part->family);
+		return pogo_fail(err, POGO_INPUT,
+		                 "%s: part \"%s\" is of the family \"%s\", which this station "
+		                 "cannot program",
+		                 station->recipe->path, station->recipe->part->name,
+		                 station->recipe->part->family);
 	if (options->station_path != NULL)
 		return station_file_load(options->station_path, &station->file, err);
-	if (gethostname(station->file.station, sizeof station->file.station - 1) != 0 || station->file.station[0] == '\0')
+	if (gethostname(station->file.station, sizeof station->file.station - 1) != 0 ||
+	    station->file.station[0] == '\0')
 		snprintf(station->file.station, sizeof station->file.station, "station");
 	return 0;
 }
@@ -147,19 +164,19 @@ static int begin_run(struct station *station, struct pogo_error *err)
 {
 	const struct recipe *recipe = station->recipe;
 	struct log_run run = {
-		.station = station->file.station,
-		.operator_name = station->options->operator_name,
-		.tool_version = POGO_VERSION,
-		.product = recipe->product,
-		.part = recipe->part->name,
-		.recipe_digest = recipe->digest,
-		.recipe_text = recipe->text,
-		.recipe_path = recipe->path,
-		.image_digest = recipe->image_digest,
-		.image_path = recipe->image_path,
-		.image_crc32 = recipe->image_crc32,
-		.image_bytes = hex_image_bytes(&recipe->image),
-		.now_ms = clock_wall_ms(),
+	        .station = station->file.station,
+	        .operator_name = station->options->operator_name,
+	        .tool_version = POGO_VERSION,
+	        .product = recipe->product,
+	        .part = recipe->part->name,
+	        .recipe_digest = recipe->digest,
+	        .recipe_text = recipe->text,
+	        .recipe_path = recipe->path,
+	        .image_digest = recipe->image_digest,
+	        .image_path = recipe->image_path,
+	        .image_crc32 = recipe->image_crc32,
+	        .image_bytes = hex_image_bytes(&recipe->image),
+	        .now_ms = clock_wall_ms(),
 	};
 
 	return recorder_run_begin(station->recorder, &run, &station->shared.run_id, err);
@@ -179,7 +196,8 @@ static int open_views(struct station *station, struct pogo_error *err)
 		return -1;
 	station->sink_view = view_json_create(event_sink_stream(station->sink));
 	if (station->sink_view == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "no memory for the events to \"%s\"", options->events_path);
+		return pogo_fail(err, POGO_SYSTEM, "no memory for the events to \"%s\"",
+		                 options->events_path);
 	return 0;
 }
 
@@ -192,7 +210,8 @@ static int prepare(struct station *station, struct pogo_error *err)
 		return -1;
 	if (recorder_create(options->db_path, &station->recorder, &station->recovery, err) != 0)
 		return -1;
-	if (open_host(station, err) != 0 || find_slots(station, err) != 0 || begin_run(station, err) != 0)
+	if (open_host(station, err) != 0 || find_slots(station, err) != 0 ||
+	    begin_run(station, err) != 0)
 		return -1;
 	shared->recipe = station->recipe;
 	shared->host = station->host;
@@ -200,12 +219,14 @@ static int prepare(struct station *station, struct pogo_error *err)
 	shared->events = station->events;
 	shared->no_board_s = station->file.no_board_s;
 	shared->count = options->count;
-	snapshot_init(station->snapshot, &station->file, station->recipe->product, station->recipe->image_digest,
-		      options->operator_name, options->count);
+	snapshot_init(station->snapshot, &station->file, station->recipe->product,
+	              station->recipe->image_digest, options->operator_name, options->count);
 	return 0;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------ */
+/* ---- the run
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void show(struct station *station, const struct event *event)
 {
@@ -218,7 +239,10 @@ static void show(struct station *station, const struct event *event)
 
 static void show_whole(struct station *station, enum event_kind kind, const char *text)
 {
-	struct event event = { .kind = kind, .slot = -1, .wall_ms = clock_wall_ms(), .run_id = station->shared.run_id };
+	struct event event = {.kind = kind,
+	                      .slot = -1,
+	                      .wall_ms = clock_wall_ms(),
+	                      .run_id = station->shared.run_id};
 
 	snprintf(event.text, sizeof event.text, "%s", text);
 	show(station, &event);
@@ -231,9 +255,11 @@ static void tell_recovery(struct station *station)
 
 	if (recovery->runs == 0 && recovery->attempts == 0 && recovery->serials == 0)
 		return;
-	snprintf(text, sizeof text, "the last run was interrupted: %u attempt%s closed as interrupted, %u serial number%s in doubt",
-		 recovery->attempts, recovery->attempts == 1 ? "" : "s", recovery->serials,
-		 recovery->serials == 1 ? "" : "s");
+	snprintf(text, sizeof text,
+	         "the last run was interrupted: %u attempt%s closed as interrupted, %u serial "
+	         "number%s in doubt",
+	         recovery->attempts, recovery->attempts == 1 ? "" : "s", recovery->serials,
+	         recovery->serials == 1 ? "" : "s");
 	show_whole(station, EVENT_NOTE, text);
 }
 
@@ -259,8 +285,8 @@ static void obey(struct station *station, enum view_wish wish, int signals)
 		atomic_store(&shared->finish, true);
 }
 
-/* Until every slot has ended. Ending slots may sit in wait_change, and a wake counts only for waits that
- * have begun: so it is repeated. */
+/* Until every slot has ended. Ending slots may sit in wait_change, and a wake counts only for waits
+ * that have begun: so it is repeated. */
 static void watch(struct station *station, const volatile int *stop_signals)
 {
 	struct slot_shared *shared = &station->shared;
@@ -273,7 +299,8 @@ static void watch(struct station *station, const volatile int *stop_signals)
 			station->sink_view->ops->tick(station->sink_view, station->snapshot);
 		if (recorder_broken(station->recorder))
 			atomic_store(&shared->finish, true);
-		if (atomic_load(&shared->finish) || (shared->count > 0 && atomic_load(&shared->started) >= shared->count))
+		if (atomic_load(&shared->finish) ||
+		    (shared->count > 0 && atomic_load(&shared->started) >= shared->count))
 			station->host->ops->wake(station->host);
 	}
 }
@@ -281,7 +308,8 @@ static void watch(struct station *station, const volatile int *stop_signals)
 static int start_slots(struct station *station, struct pogo_error *err)
 {
 	for (size_t i = 0; i < station->file.slot_count; i++) {
-		if (slot_start(&station->slots[i], (int)i, &station->file.slots[i], &station->shared, err) != 0) {
+		if (slot_start(&station->slots[i], (int)i, &station->file.slots[i],
+		               &station->shared, err) != 0) {
 			atomic_store(&station->shared.finish, true);
 			return -1;
 		}
@@ -300,8 +328,8 @@ static void summarize(struct station *station, struct station_summary *summary)
 	summary->attempts = summary->passed + summary->failed + summary->errors;
 }
 
-static int run(struct station *station, const volatile int *stop_signals, struct station_summary *summary,
-	       struct pogo_error *err)
+static int run(struct station *station, const volatile int *stop_signals,
+               struct station_summary *summary, struct pogo_error *err)
 {
 	char why[480];
 
@@ -318,7 +346,8 @@ static int run(struct station *station, const volatile int *stop_signals, struct
 	station->view->ops->tick(station->view, station->snapshot);
 	if (recorder_broken(station->recorder)) {
 		recorder_why(station->recorder, why, sizeof why);
-		return pogo_fail(err, POGO_SYSTEM, "the log cannot be written, so the run was ended: %s", why);
+		return pogo_fail(err, POGO_SYSTEM,
+		                 "the log cannot be written, so the run was ended: %s", why);
 	}
 	if (result != 0) {
 		recorder_run_end(station->recorder, station->shared.run_id, NULL);
@@ -345,11 +374,12 @@ static void tear_down(struct station *station)
 }
 
 int station_run(const struct station_options *options, struct view *view,
-		const volatile int *stop_signals, struct station_summary *summary, struct pogo_error *err)
+                const volatile int *stop_signals, struct station_summary *summary,
+                struct pogo_error *err)
 {
 	struct station *station = calloc(1, sizeof *station);
 
-	*summary = (struct station_summary){ 0 };
+	*summary = (struct station_summary){0};
 	if (station == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "no memory for the station");
 	station->options = options;

@@ -9,25 +9,28 @@
 #include "station/programmer/programmer.h"
 #include "station/view/view.h"
 
-/* A whole run: owns host, recorder, event queue and slots; start and stop order. Two in one process work. */
+/* A whole run: owns host, recorder, event queue and slots; start and stop order. Two in one process
+ * work. */
 
 /* Where a test puts its own devices in. */
 struct station_seams {
 	int (*host_create)(void *context, struct host **out, struct pogo_error *err);
 	void *context;
-	const struct programmer_driver *(*programmer_for)(const char *kind, const struct usb_identity *identity);
+	const struct programmer_driver *(*programmer_for)(const char *kind,
+	                                                  const struct usb_identity *identity);
 	const struct chip_driver *chip_driver;
 };
 
 struct station_options {
-	const char *configs;      /* folder or NULL */
+	const char *configs; /* folder or NULL */
 	const char *recipe_path;
 	const char *station_path; /* NULL: every known programmer that is plugged becomes a slot */
 	const char *db_path;
-	const char *host_url;     /* NULL: libusb; else usbip://HOST[:PORT] */
+	const char *host_url; /* NULL: libusb; else usbip://HOST[:PORT] */
 	const char *operator_name;
-	const char *events_path;  /* NULL, or a file, pipe or listening Unix socket that gets the JSON lines too */
-	uint64_t count;           /* boards in the whole run, 0 = no limit */
+	const char *events_path; /* NULL, or a file, pipe or listening Unix socket that gets the
+	                            JSON lines too */
+	uint64_t count;          /* boards in the whole run, 0 = no limit */
 	const struct station_seams *seams; /* NULL: the real devices */
 };
 
@@ -35,22 +38,24 @@ struct station_summary {
 	uint64_t attempts, passed, failed, errors;
 };
 
-/* Opens the place where devices hang: `url` NULL is this machine's USB, else usbip://HOST[:PORT]. */
+/* Opens the place where devices hang: `url` NULL is this machine's USB, else usbip://HOST[:PORT].
+ */
 int station_host_create(const char *url, struct host **out, struct pogo_error *err);
 
-/* Fills `file` with every known programmer that is plugged, named 1, 2, … in the order of their ports.
- * None at all is an error. */
+/* Fills `file` with every known programmer that is plugged, named 1, 2, … in the order of their
+ * ports. None at all is an error. */
 int station_file_from_plugs(struct host *host,
-			    const struct programmer_driver *(*programmer_for)(const char *kind,
-									      const struct usb_identity *identity),
-			    struct station_file *file, struct pogo_error *err);
+                            const struct programmer_driver *(*programmer_for)(
+                                    const char *kind, const struct usb_identity *identity),
+                            struct station_file *file, struct pogo_error *err);
 
 /* "1-2" before "1-10": numbers by value, the rest as text. For qsort-like use. */
 int station_port_order(const char *a, const char *b);
 
-/* Runs until the count is reached or the view (or *stop_signals, raised by a signal handler: 1 finish,
- * 2 abort) wants it to end. */
+/* Runs until the count is reached or the view (or *stop_signals, raised by a signal handler: 1
+ * finish, 2 abort) wants it to end. */
 int station_run(const struct station_options *options, struct view *view,
-		const volatile int *stop_signals, struct station_summary *summary, struct pogo_error *err);
+                const volatile int *stop_signals, struct station_summary *summary,
+                struct pogo_error *err);
 
 #endif

@@ -1,8 +1,8 @@
 #ifndef POGO_TESTS_FAKE_LINE_H
 #define POGO_TESTS_FAKE_LINE_H
 
-/* A line without hardware for the tests of slot and station: pods that can be plugged, boards that can be
- * set and taken, and a chip whose every step can fail, wait or lose its programmer. */
+/* A line without hardware for the tests of slot and station: pods that can be plugged, boards that
+ * can be set and taken, and a chip whose every step can fail, wait or lose its programmer. */
 
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -25,11 +25,11 @@ struct fake_pod {
 	atomic_int board;             /* 0 = none, else which one; its silicon id */
 	atomic_int fail_step;         /* enum slot_step whose call fails, 0 = none */
 	atomic_int fail_code;         /* FAIL_PROGRAMMER_LOST unplugs as well */
-	atomic_int hold_step;         /* this step waits until the field is cleared, or for the stop flag */
-	atomic_int held;              /* the step that waits now */
+	atomic_int hold_step; /* this step waits until the field is cleared, or for the stop flag */
+	atomic_int held;      /* the step that waits now */
 	atomic_int opens, closes, detaches, erases, programs, locks;
-	char field[48];               /* what the serial field of the board reads, "" = blank */
-	char programmed[48];          /* the serial characters of the last program call */
+	char field[48];      /* what the serial field of the board reads, "" = blank */
+	char programmed[48]; /* the serial characters of the last program call */
 };
 
 struct fake_host {
@@ -49,16 +49,18 @@ struct fake_programmer {
 	struct fake_link *link;
 };
 
-/* ---- link and host -------------------------------------------------------------------------------------- */
+/* ---- link and host
+ * -------------------------------------------------------------------------------------- */
 
 static void fake_link_close(struct link *link)
 {
 	free(link);
 }
 
-static const struct link_ops fake_link_ops = { .close = fake_link_close };
+static const struct link_ops fake_link_ops = {.close = fake_link_close};
 
-static int fake_list(struct host *host, struct usb_identity *out, size_t room, bool with_strings, struct pogo_error *err)
+static int fake_list(struct host *host, struct usb_identity *out, size_t room, bool with_strings,
+                     struct pogo_error *err)
 {
 	struct fake_host *fake = (struct fake_host *)host;
 	int found = 0;
@@ -69,7 +71,8 @@ static int fake_list(struct host *host, struct usb_identity *out, size_t room, b
 		if (!fake->pods[i].plugged)
 			continue;
 		if ((size_t)found < room) {
-			out[found] = (struct usb_identity){ .vendor = 0x16c0, .product = 0x05dc, .release = 0x0104 };
+			out[found] = (struct usb_identity){
+			        .vendor = 0x16c0, .product = 0x05dc, .release = 0x0104};
 			snprintf(out[found].path, sizeof out[found].path, "%s", fake->pods[i].path);
 		}
 		found++;
@@ -77,8 +80,8 @@ static int fake_list(struct host *host, struct usb_identity *out, size_t room, b
 	return found;
 }
 
-static int fake_open(struct host *host, const char *path, struct link **link, struct usb_identity *identity,
-		     struct pogo_error *err)
+static int fake_open(struct host *host, const char *path, struct link **link,
+                     struct usb_identity *identity, struct pogo_error *err)
 {
 	struct fake_host *fake = (struct fake_host *)host;
 
@@ -87,12 +90,15 @@ static int fake_open(struct host *host, const char *path, struct link **link, st
 		if (strcmp(pod->path, path) != 0 || !pod->plugged)
 			continue;
 		if (pod->refused)
-			return pogo_fail(err, POGO_SYSTEM, "no permission for the device at %s; install the udev rule", path);
+			return pogo_fail(
+			        err, POGO_SYSTEM,
+			        "no permission for the device at %s; install the udev rule", path);
 		struct fake_link *made = calloc(1, sizeof *made);
 		made->base.ops = &fake_link_ops;
 		made->pod = pod;
 		*link = &made->base;
-		*identity = (struct usb_identity){ .vendor = 0x16c0, .product = 0x05dc, .release = 0x0104 };
+		*identity = (struct usb_identity){
+		        .vendor = 0x16c0, .product = 0x05dc, .release = 0x0104};
 		return 0;
 	}
 	return 1;
@@ -123,7 +129,8 @@ static void fake_host_destroy(struct host *host)
 	(void)host; /* belongs to the test */
 }
 
-static const struct host_ops fake_host_ops = { fake_list, fake_open, fake_wait_change, fake_wake, fake_host_destroy };
+static const struct host_ops fake_host_ops = {fake_list, fake_open, fake_wait_change, fake_wake,
+                                              fake_host_destroy};
 
 static inline void fake_host_init(struct fake_host *host, size_t count)
 {
@@ -136,7 +143,8 @@ static inline void fake_host_init(struct fake_host *host, size_t count)
 	}
 }
 
-/* ---- programmer ----------------------------------------------------------------------------------------- */
+/* ---- programmer
+ * ----------------------------------------------------------------------------------------- */
 
 static const struct programmer_driver fake_programmer_driver;
 
@@ -145,8 +153,8 @@ static bool fake_match(const struct usb_identity *identity)
 	return identity->vendor == 0x16c0;
 }
 
-static int fake_programmer_open(struct link *link, const struct usb_identity *identity, struct programmer **out,
-				deadline_t deadline, struct fault *fault)
+static int fake_programmer_open(struct link *link, const struct usb_identity *identity,
+                                struct programmer **out, deadline_t deadline, struct fault *fault)
 {
 	struct fake_programmer *made = calloc(1, sizeof *made);
 
@@ -171,17 +179,20 @@ static void fake_programmer_close(struct programmer *programmer)
 	free(fake);
 }
 
-static const struct programmer_driver fake_programmer_driver = { "fake", fake_match, fake_programmer_open,
-								 fake_programmer_close };
+static const struct programmer_driver fake_programmer_driver = {
+        "fake", fake_match, fake_programmer_open, fake_programmer_close};
 
-static inline const struct programmer_driver *fake_programmer_for(const char *kind, const struct usb_identity *identity)
+static inline const struct programmer_driver *
+fake_programmer_for(const char *kind, const struct usb_identity *identity)
 {
 	bool fits = kind[0] == '\0' || strcmp(kind, "fake") == 0;
 
 	return fits && fake_match(identity) ? &fake_programmer_driver : NULL;
 }
 
-/* ---- chip ----------------------------------------------------------------------------------------------- */
+/* ---- chip
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static struct fake_pod *pod_of(struct chip *chip)
 {
@@ -218,7 +229,8 @@ static int fake_step(struct chip *chip, enum slot_step step, struct fault *fault
 	if (pod->fail_code == FAIL_CONTACT)
 		chip->attached = false;
 	if (pod->fail_code == FAIL_VERIFY)
-		return fault_byte(fault, FAIL_VERIFY, 0x1234, 0x3C, 0xFF, "flash reads back differently");
+		return fault_byte(fault, FAIL_VERIFY, 0x1234, 0x3C, 0xFF,
+		                  "flash reads back differently");
 	return fault_set(fault, (enum fail_code)pod->fail_code, "made to fail");
 }
 
@@ -243,8 +255,8 @@ static int fake_identify(struct chip *chip, deadline_t deadline, struct fault *f
 	return fake_step(chip, STEP_IDENTIFY, fault);
 }
 
-static int fake_read(struct chip *chip, uint32_t address, uint8_t *bytes, size_t len, deadline_t deadline,
-		     struct fault *fault)
+static int fake_read(struct chip *chip, uint32_t address, uint8_t *bytes, size_t len,
+                     deadline_t deadline, struct fault *fault)
 {
 	struct fake_pod *pod = pod_of(chip);
 
@@ -268,7 +280,8 @@ static int fake_clock(struct chip *chip, deadline_t deadline, struct fault *faul
 	return fake_step(chip, STEP_CLOCK, fault);
 }
 
-static int fake_program(struct chip *chip, const struct hex_image *image, deadline_t deadline, struct fault *fault)
+static int fake_program(struct chip *chip, const struct hex_image *image, deadline_t deadline,
+                        struct fault *fault)
 {
 	struct fake_pod *pod = pod_of(chip);
 	const struct serial_rule *rule = &chip->recipe->serial;
@@ -283,7 +296,8 @@ static int fake_program(struct chip *chip, const struct hex_image *image, deadli
 	return fake_step(chip, STEP_PROGRAM, fault);
 }
 
-static int fake_verify(struct chip *chip, const struct hex_image *image, deadline_t deadline, struct fault *fault)
+static int fake_verify(struct chip *chip, const struct hex_image *image, deadline_t deadline,
+                       struct fault *fault)
 {
 	(void)image;
 	(void)deadline;
@@ -309,10 +323,12 @@ static void fake_detach(struct chip *chip)
 	chip->attached = false;
 }
 
-static const struct chip_driver fake_chip = { "fake",	    fake_attach, fake_identify,	 fake_read, fake_erase, fake_clock,
-					      fake_program, fake_verify, fake_configure, fake_lock, fake_detach };
+static const struct chip_driver fake_chip = {
+        "fake",       fake_attach, fake_identify,  fake_read, fake_erase, fake_clock,
+        fake_program, fake_verify, fake_configure, fake_lock, fake_detach};
 
-/* ---- around --------------------------------------------------------------------------------------------- */
+/* ---- around
+ * --------------------------------------------------------------------------------------------- */
 
 static inline void fake_folder(char *path, size_t size)
 {
@@ -351,7 +367,8 @@ static inline int64_t fake_query(const char *db_path, const char *sql)
 	return value;
 }
 
-/* From now on (until `undo`) no file of this process may grow: a full disk. SIGXFSZ must be ignored. */
+/* From now on (until `undo`) no file of this process may grow: a full disk. SIGXFSZ must be
+ * ignored. */
 static inline void fake_disk_full(struct rlimit *undo)
 {
 	struct rlimit none;

@@ -24,11 +24,18 @@ struct fixture {
 };
 
 static const struct log_run some_run = {
-	.station = "s", .operator_name = "o", .tool_version = "0", .product = "p", .part = "atmega32u4",
-	.recipe_digest = "0000000000000000000000000000000000000000000000000000000000000001",
-	.recipe_text = "x", .recipe_path = "r.cfg",
-	.image_digest = "0000000000000000000000000000000000000000000000000000000000000002",
-	.image_path = "i.hex", .image_bytes = 64, .now_ms = 1000,
+        .station = "s",
+        .operator_name = "o",
+        .tool_version = "0",
+        .product = "p",
+        .part = "atmega32u4",
+        .recipe_digest = "0000000000000000000000000000000000000000000000000000000000000001",
+        .recipe_text = "x",
+        .recipe_path = "r.cfg",
+        .image_digest = "0000000000000000000000000000000000000000000000000000000000000002",
+        .image_path = "i.hex",
+        .image_bytes = 64,
+        .now_ms = 1000,
 };
 
 static int set_up(void **state)
@@ -80,8 +87,13 @@ static int64_t query(const struct fixture *f, const char *sql)
 
 static int64_t open_attempt(struct fixture *f, const char *slot)
 {
-	struct log_attempt row = { .run_id = f->run_id, .slot = slot, .port = "1-1", .programmer_kind = "fake",
-				   .programmer_firmware = "1", .programmer_usb = "0:0", .now_ms = clock_wall_ms() };
+	struct log_attempt row = {.run_id = f->run_id,
+	                          .slot = slot,
+	                          .port = "1-1",
+	                          .programmer_kind = "fake",
+	                          .programmer_firmware = "1",
+	                          .programmer_usb = "0:0",
+	                          .now_ms = clock_wall_ms()};
 	struct fault fault;
 	int64_t id = 0;
 
@@ -92,14 +104,20 @@ static int64_t open_attempt(struct fixture *f, const char *slot)
 static void whole_attempt(struct fixture *f, const char *slot)
 {
 	int64_t id = open_attempt(f, slot);
-	struct log_serial_wish wish = { .attempt_id = id, .product = "p", .prefix = "KB", .width = 6, .first = 1,
-					.now_ms = clock_wall_ms() };
-	struct log_result result = { .attempt_id = id, .status = "PASS", .now_ms = clock_wall_ms(), .duration_us = 5 };
+	struct log_serial_wish wish = {.attempt_id = id,
+	                               .product = "p",
+	                               .prefix = "KB",
+	                               .width = 6,
+	                               .first = 1,
+	                               .now_ms = clock_wall_ms()};
+	struct log_result result = {
+	        .attempt_id = id, .status = "PASS", .now_ms = clock_wall_ms(), .duration_us = 5};
 	enum log_serial_result serial_result;
 	struct fault fault;
 	char serial[48];
 
-	assert_int_equal(recorder_serial_claim(f->recorder, &wish, serial, &serial_result, &fault), 0);
+	assert_int_equal(recorder_serial_claim(f->recorder, &wish, serial, &serial_result, &fault),
+	                 0);
 	assert_int_equal(serial_result, LOG_SERIAL_NEW);
 	recorder_step_begin(f->recorder, id, "verify");
 	recorder_step_end(f->recorder, id, "verify", 1234, "ok");
@@ -113,8 +131,12 @@ static void test_an_attempt_is_on_disk_when_the_call_returns(void **state)
 
 	whole_attempt(f, "1");
 	assert_int_equal(query(f, "SELECT count(*) FROM attempts WHERE status = 'PASS'"), 1);
-	assert_int_equal(query(f, "SELECT count(*) FROM serials WHERE state = 'COMMITTED' AND text = 'KB000001'"), 1);
-	assert_int_equal(query(f, "SELECT duration_us FROM steps WHERE name = 'verify' AND result = 'ok'"), 1234);
+	assert_int_equal(query(f, "SELECT count(*) FROM serials WHERE state = 'COMMITTED' AND text "
+	                          "= 'KB000001'"),
+	                 1);
+	assert_int_equal(
+	        query(f, "SELECT duration_us FROM steps WHERE name = 'verify' AND result = 'ok'"),
+	        1234);
 	assert_false(recorder_broken(f->recorder));
 }
 
@@ -148,18 +170,24 @@ static void test_many_threads_share_it(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, many_attempts, f), 0);
 	for (size_t i = 0; i < 8; i++)
 		pthread_join(threads[i], NULL);
-	assert_int_equal(query(f, "SELECT count(DISTINCT text) FROM serials WHERE state = 'COMMITTED'"), 80);
+	assert_int_equal(
+	        query(f, "SELECT count(DISTINCT text) FROM serials WHERE state = 'COMMITTED'"), 80);
 }
 
 static void test_a_full_disk_breaks_it_for_good(void **state)
 {
 	struct fixture *f = *state;
 	int64_t id = open_attempt(f, "1"), second = 0;
-	struct log_result result = { .attempt_id = id, .status = "PASS", .now_ms = clock_wall_ms() };
-	struct log_attempt row = { .run_id = f->run_id, .slot = "1", .port = "1-1", .programmer_kind = "fake",
-				   .programmer_firmware = "1", .programmer_usb = "0:0", .now_ms = clock_wall_ms() };
-	struct rlimit undo, none = { 1, 1 };
-	struct fault fault = { .code = FAIL_NONE };
+	struct log_result result = {.attempt_id = id, .status = "PASS", .now_ms = clock_wall_ms()};
+	struct log_attempt row = {.run_id = f->run_id,
+	                          .slot = "1",
+	                          .port = "1-1",
+	                          .programmer_kind = "fake",
+	                          .programmer_firmware = "1",
+	                          .programmer_usb = "0:0",
+	                          .now_ms = clock_wall_ms()};
+	struct rlimit undo, none = {1, 1};
+	struct fault fault = {.code = FAIL_NONE};
 	char why[480];
 
 	getrlimit(RLIMIT_FSIZE, &undo);
@@ -184,10 +212,11 @@ static void test_an_unusable_file_is_told(void **state)
 	struct fixture *f = *state;
 	struct recorder *other = NULL;
 	struct log_recovery recovery;
-	struct pogo_error err = { .text = "" };
+	struct pogo_error err = {.text = ""};
 	char path[300];
 
-	assert_int_equal(recorder_create(f->db, &other, &recovery, &err), -1); /* held by the first */
+	assert_int_equal(recorder_create(f->db, &other, &recovery, &err),
+	                 -1); /* held by the first */
 	assert_int_equal(err.kind, POGO_SYSTEM);
 	assert_true(err.text[0] != '\0');
 	snprintf(path, sizeof path, "%s/no/such/folder.db", f->folder);
@@ -198,8 +227,8 @@ static void test_an_unusable_file_is_told(void **state)
 static void test_what_was_open_is_counted_at_the_next_start(void **state)
 {
 	struct fixture *f = *state;
-	struct log_recovery recovery = { 0 };
-	struct pogo_error err = { .text = "" };
+	struct log_recovery recovery = {0};
+	struct pogo_error err = {.text = ""};
 
 	open_attempt(f, "1");
 	recorder_destroy(f->recorder);
@@ -212,12 +241,15 @@ static void test_what_was_open_is_counted_at_the_next_start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_an_attempt_is_on_disk_when_the_call_returns, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_destroy_drains_step_notes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_many_threads_share_it, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_full_disk_breaks_it_for_good, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_an_unusable_file_is_told, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_what_was_open_is_counted_at_the_next_start, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_an_attempt_is_on_disk_when_the_call_returns,
+	                                        set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_destroy_drains_step_notes, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_many_threads_share_it, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_a_full_disk_breaks_it_for_good, set_up,
+	                                        tear_down),
+	        cmocka_unit_test_setup_teardown(test_an_unusable_file_is_told, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_what_was_open_is_counted_at_the_next_start,
+	                                        set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,25 +28,44 @@ static void make_recipe(struct fixture *f)
 	uint8_t bytes[64];
 
 	memset(bytes, 0xA5, sizeof bytes);
-	f->part = (struct part){ .name = "fake", .family = "fake", .flash_bytes = 32768, .eeprom_bytes = 1024,
-				 .flash_page = 128, .eeprom_page = 4, .fuse_count = 3 };
+	f->part = (struct part){.name = "fake",
+	                        .family = "fake",
+	                        .flash_bytes = 32768,
+	                        .eeprom_bytes = 1024,
+	                        .flash_page = 128,
+	                        .eeprom_page = 4,
+	                        .fuse_count = 3};
 	f->recipe.part = &f->part;
 	snprintf(f->recipe.product, sizeof f->recipe.product, "p");
 	hex_image_init(&f->recipe.image);
-	assert_int_equal(hex_image_add(&f->recipe.image, 0x1000, bytes, sizeof bytes, HEX_OVERLAP_ERROR, NULL, NULL), 0);
-	f->recipe.serial = (struct serial_rule){ .wanted = true, .prefix = "KB", .width = 6, .first = 1,
-						 .address = AVR_EEPROM_BASE + 0x3F0, .length = 8 };
+	assert_int_equal(hex_image_add(&f->recipe.image, 0x1000, bytes, sizeof bytes,
+	                               HEX_OVERLAP_ERROR, NULL, NULL),
+	                 0);
+	f->recipe.serial = (struct serial_rule){.wanted = true,
+	                                        .prefix = "KB",
+	                                        .width = 6,
+	                                        .first = 1,
+	                                        .address = AVR_EEPROM_BASE + 0x3F0,
+	                                        .length = 8};
 }
 
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
-	struct log_run run = { .station = "s", .operator_name = "o", .tool_version = "0", .product = "p",
-			       .part = "fake", .recipe_digest = "r", .recipe_text = "t", .recipe_path = "r.cfg",
-			       .image_digest = "i", .image_path = "i.hex", .image_bytes = 64,
-			       .now_ms = clock_wall_ms() };
+	struct log_run run = {.station = "s",
+	                      .operator_name = "o",
+	                      .tool_version = "0",
+	                      .product = "p",
+	                      .part = "fake",
+	                      .recipe_digest = "r",
+	                      .recipe_text = "t",
+	                      .recipe_path = "r.cfg",
+	                      .image_digest = "i",
+	                      .image_path = "i.hex",
+	                      .image_bytes = 64,
+	                      .now_ms = clock_wall_ms()};
 	struct log_recovery recovery;
-	struct pogo_error err = { .text = "" };
+	struct pogo_error err = {.text = ""};
 
 	signal(SIGXFSZ, SIG_IGN);
 	*state = f;
@@ -71,7 +90,7 @@ static int set_up(void **state)
 static void start(struct fixture *f, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct slot_place place = { .kind = "fake" };
+		struct slot_place place = {.kind = "fake"};
 		snprintf(place.name, sizeof place.name, "%u", (unsigned)i + 1);
 		snprintf(place.port, sizeof place.port, "%s", f->host.pods[i].path);
 		assert_int_equal(slot_start(&f->slots[i], (int)i, &place, &f->shared, NULL), 0);
@@ -119,11 +138,12 @@ static struct event await(struct fixture *f, int slot, enum event_kind kind, enu
 	struct event event;
 
 	while (deadline_left_ms(deadline) > 0)
-		if (event_take(f->shared.events, &event, 100) && event.slot == slot && event.kind == kind &&
-		    (kind != EVENT_STATE || event.state == want))
+		if (event_take(f->shared.events, &event, 100) && event.slot == slot &&
+		    event.kind == kind && (kind != EVENT_STATE || event.state == want))
 			return event;
-	fail_msg("slot %d: event kind %d, state %s did not come", slot, (int)kind, slot_state_name(want));
-	return (struct event){ .slot = slot };
+	fail_msg("slot %d: event kind %d, state %s did not come", slot, (int)kind,
+	         slot_state_name(want));
+	return (struct event){.slot = slot};
 }
 
 static struct event await_result(struct fixture *f, int slot)
@@ -145,7 +165,8 @@ static void test_a_good_board_passes_and_is_on_disk_first(void **state)
 	f->host.pods[0].board = 1;
 	await_state(f, 0, SLOT_RUNNING);
 	struct event event = await_result(f, 0);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"), 1);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"),
+	                 1);
 	assert_int_equal(event.fault.code, FAIL_NONE);
 	assert_string_equal(event.serial, "KB000001");
 	await_state(f, 0, SLOT_PASS);
@@ -153,8 +174,11 @@ static void test_a_good_board_passes_and_is_on_disk_first(void **state)
 	assert_int_equal(f->host.pods[0].locks, 1);
 	end(f);
 	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM steps WHERE result = 'ok'"), 8);
-	assert_int_equal(fake_query(f->db, "SELECT number FROM measures WHERE name = 'sck_first_hz'"), 375000);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM serials WHERE state = 'COMMITTED'"), 1);
+	assert_int_equal(
+	        fake_query(f->db, "SELECT number FROM measures WHERE name = 'sck_first_hz'"),
+	        375000);
+	assert_int_equal(
+	        fake_query(f->db, "SELECT count(*) FROM serials WHERE state = 'COMMITTED'"), 1);
 	assert_int_equal(f->shared.passed, 1);
 	assert_int_equal(f->host.pods[0].detaches, 1);
 }
@@ -182,10 +206,10 @@ static void test_a_failing_step_gives_its_code_and_sentence(void **state)
 		enum fail_code code;
 		const char *serial_state;
 	} cases[] = {
-		{ STEP_IDENTIFY, FAIL_SIGNATURE, NULL }, { STEP_SERIAL, FAIL_CONTACT, NULL },
-		{ STEP_ERASE, FAIL_ERASE, "VOID" },      { STEP_CLOCK, FAIL_FUSE, "VOID" },
-		{ STEP_PROGRAM, FAIL_WRITE, "IN DOUBT" }, { STEP_VERIFY, FAIL_VERIFY, "IN DOUBT" },
-		{ STEP_CONFIGURE, FAIL_FUSE, "IN DOUBT" }, { STEP_LOCK, FAIL_LOCK, "IN DOUBT" },
+	        {STEP_IDENTIFY, FAIL_SIGNATURE, NULL},   {STEP_SERIAL, FAIL_CONTACT, NULL},
+	        {STEP_ERASE, FAIL_ERASE, "VOID"},        {STEP_CLOCK, FAIL_FUSE, "VOID"},
+	        {STEP_PROGRAM, FAIL_WRITE, "IN DOUBT"},  {STEP_VERIFY, FAIL_VERIFY, "IN DOUBT"},
+	        {STEP_CONFIGURE, FAIL_FUSE, "IN DOUBT"}, {STEP_LOCK, FAIL_LOCK, "IN DOUBT"},
 	};
 	struct fixture *f = *state;
 	char want[64], sql[200];
@@ -202,11 +226,15 @@ static void test_a_failing_step_gives_its_code_and_sentence(void **state)
 		snprintf(want, sizeof want, "slot 1, %s: ", slot_step_name(cases[i].step));
 		assert_memory_equal(event.text, want, strlen(want));
 		await_state(f, 0, SLOT_FAIL);
-		snprintf(sql, sizeof sql, "SELECT count(*) FROM attempts WHERE status = 'FAIL' AND code = '%s' AND step = '%s'",
-			 fail_name(cases[i].code), slot_step_name(cases[i].step));
+		snprintf(sql, sizeof sql,
+		         "SELECT count(*) FROM attempts WHERE status = 'FAIL' AND code = '%s' AND "
+		         "step = '%s'",
+		         fail_name(cases[i].code), slot_step_name(cases[i].step));
 		assert_int_equal(fake_query(f->db, sql), 1);
-		snprintf(sql, sizeof sql, "SELECT count(*) FROM serials WHERE attempt = %d AND state = '%s'",
-			 (int)event.attempt_id, cases[i].serial_state != NULL ? cases[i].serial_state : "");
+		snprintf(sql, sizeof sql,
+		         "SELECT count(*) FROM serials WHERE attempt = %d AND state = '%s'",
+		         (int)event.attempt_id,
+		         cases[i].serial_state != NULL ? cases[i].serial_state : "");
 		assert_int_equal(fake_query(f->db, sql), cases[i].serial_state != NULL);
 		f->host.pods[0].board = 0;
 	}
@@ -222,7 +250,8 @@ static void test_a_verify_sentence_has_address_expected_and_found(void **state)
 	f->host.pods[0].board = 1;
 	start(f, 1);
 	struct event event = await_result(f, 0);
-	assert_string_equal(event.text, "slot 1, verify: flash 0x1234: expected 0x3C, found 0xFF — flash reads back differently");
+	assert_string_equal(event.text, "slot 1, verify: flash 0x1234: expected 0x3C, found 0xFF — "
+	                                "flash reads back differently");
 	assert_int_equal(fake_query(f->db, "SELECT address FROM attempts"), 0x1234);
 }
 
@@ -231,7 +260,8 @@ static void test_a_board_that_falls_silent_fails_once(void **state)
 	struct fixture *f = *state;
 
 	f->host.pods[0].fail_step = STEP_PROGRAM;
-	f->host.pods[0].fail_code = FAIL_CONTACT; /* a loose pin: back at once, still the same board */
+	f->host.pods[0].fail_code =
+	        FAIL_CONTACT; /* a loose pin: back at once, still the same board */
 	f->host.pods[0].board = 1;
 	start(f, 1);
 	assert_int_equal(await_result(f, 0).fault.code, FAIL_CONTACT);
@@ -268,8 +298,11 @@ static void test_a_lost_programmer_is_no_fault_of_the_board(void **state)
 	start(f, 1);
 	struct event event = await_result(f, 0);
 	assert_int_equal(event.fault.code, FAIL_PROGRAMMER_LOST);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'ERROR' AND code = 'PROGRAMMER_LOST'"), 1);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM serials WHERE state = 'IN DOUBT'"), 1);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'ERROR' "
+	                                   "AND code = 'PROGRAMMER_LOST'"),
+	                 1);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM serials WHERE state = 'IN DOUBT'"),
+	                 1);
 	await_state(f, 0, SLOT_ABSENT);
 	assert_int_equal(f->shared.errors, 1);
 	/* Plugged again with the board still there: it carries its number and keeps it. */
@@ -333,7 +366,8 @@ static void test_the_count_is_for_all_slots_together(void **state)
 	await_state(f, 0, SLOT_WAITING);
 	f->host.pods[0].board = 3;
 	join(f);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"), 3);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"),
+	                 3);
 	assert_int_equal(f->shared.passed, 3);
 }
 
@@ -350,8 +384,11 @@ static void test_an_abort_ends_the_running_board(void **state)
 	struct event event = await_result(f, 0);
 	assert_int_equal(event.fault.code, FAIL_ABORTED);
 	join(f);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'ERROR' AND code = 'ABORTED'"), 1);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM serials WHERE state = 'IN DOUBT'"), 1);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'ERROR' "
+	                                   "AND code = 'ABORTED'"),
+	                 1);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM serials WHERE state = 'IN DOUBT'"),
+	                 1);
 	assert_int_equal(f->host.pods[0].detaches, 1);
 }
 
@@ -391,7 +428,8 @@ static void test_without_the_log_nothing_passes(void **state)
 	join(f); /* both slots end by themselves */
 	assert_int_equal(f->shared.passed, 0);
 	assert_int_equal(f->shared.errors, 1);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"), 0);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"),
+	                 0);
 }
 
 static void test_without_the_log_no_board_is_touched(void **state)
@@ -496,7 +534,9 @@ static void test_no_board_for_long_is_logged_once(void **state)
 	clock_sleep_us(1300 * 1000);
 	end(f);
 	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts"), 1);
-	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'ERROR' AND code = 'NO_BOARD'"), 1);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM attempts WHERE status = 'ERROR' "
+	                                   "AND code = 'NO_BOARD'"),
+	                 1);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -504,26 +544,26 @@ static void test_no_board_for_long_is_logged_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_a_good_board_passes_and_is_on_disk_first),
-		T(test_the_next_board_starts_only_after_removal),
-		T(test_a_failing_step_gives_its_code_and_sentence),
-		T(test_a_verify_sentence_has_address_expected_and_found),
-		T(test_a_board_that_falls_silent_fails_once),
-		T(test_a_swap_between_two_looks_is_another_board),
-		T(test_a_lost_programmer_is_no_fault_of_the_board),
-		T(test_unplugged_while_waiting_and_back),
-		T(test_a_refused_device_is_told_once),
-		T(test_the_count_is_for_all_slots_together),
-		T(test_an_abort_ends_the_running_board),
-		T(test_finish_lets_the_running_board_end),
-		T(test_without_the_log_nothing_passes),
-		T(test_without_the_log_no_board_is_touched),
-		T(test_an_unknown_serial_is_refused),
-		T(test_two_boards_with_one_serial_are_refused),
-		T(test_no_number_left_is_refused),
-		T(test_garbage_in_the_serial_field_is_no_serial),
-		T(test_a_locked_board_counts_as_new),
-		T(test_no_board_for_long_is_logged_once),
+	        T(test_a_good_board_passes_and_is_on_disk_first),
+	        T(test_the_next_board_starts_only_after_removal),
+	        T(test_a_failing_step_gives_its_code_and_sentence),
+	        T(test_a_verify_sentence_has_address_expected_and_found),
+	        T(test_a_board_that_falls_silent_fails_once),
+	        T(test_a_swap_between_two_looks_is_another_board),
+	        T(test_a_lost_programmer_is_no_fault_of_the_board),
+	        T(test_unplugged_while_waiting_and_back),
+	        T(test_a_refused_device_is_told_once),
+	        T(test_the_count_is_for_all_slots_together),
+	        T(test_an_abort_ends_the_running_board),
+	        T(test_finish_lets_the_running_board_end),
+	        T(test_without_the_log_nothing_passes),
+	        T(test_without_the_log_no_board_is_touched),
+	        T(test_an_unknown_serial_is_refused),
+	        T(test_two_boards_with_one_serial_are_refused),
+	        T(test_no_number_left_is_refused),
+	        T(test_garbage_in_the_serial_field_is_no_serial),
+	        T(test_a_locked_board_counts_as_new),
+	        T(test_no_board_for_long_is_logged_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

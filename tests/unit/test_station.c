@@ -21,9 +21,9 @@ struct fake_view {
 	struct view base; /* first */
 	struct fake_host *host;
 	bool operates;
-	int boards;           /* the next board's number */
+	int boards; /* the next board's number */
 	int begins, ends, results, passes;
-	enum view_wish wish;  /* after the first result */
+	enum view_wish wish; /* after the first result */
 	char note[320];
 };
 
@@ -38,7 +38,8 @@ struct line {
 	int result;
 };
 
-static void view_event(struct view *view, const struct event *event, const struct snapshot *snapshot)
+static void view_event(struct view *view, const struct event *event,
+                       const struct snapshot *snapshot)
 {
 	struct fake_view *fake = (struct fake_view *)view;
 
@@ -53,7 +54,8 @@ static void view_event(struct view *view, const struct event *event, const struc
 		return;
 	if (event->state == SLOT_WAITING)
 		fake->host->pods[event->slot].board = ++fake->boards;
-	else if (event->state == SLOT_PASS || event->state == SLOT_FAIL || event->state == SLOT_ERROR)
+	else if (event->state == SLOT_PASS || event->state == SLOT_FAIL ||
+	         event->state == SLOT_ERROR)
 		fake->host->pods[event->slot].board = 0;
 }
 
@@ -70,7 +72,7 @@ static void view_destroy(struct view *view)
 	(void)view;
 }
 
-static const struct view_ops fake_view_ops = { view_event, view_tick, view_destroy };
+static const struct view_ops fake_view_ops = {view_event, view_tick, view_destroy};
 
 static int create_host(void *context, struct host **out, struct pogo_error *err)
 {
@@ -93,8 +95,11 @@ static void write_recipe(struct line *line)
 
 	memset(bytes, 0x5A, sizeof bytes);
 	hex_image_init(&image);
-	assert_int_equal(hex_image_add(&image, 0, bytes, sizeof bytes, HEX_OVERLAP_ERROR, NULL, NULL), 0);
-	assert_int_equal(hex_image_add(&image, 0x7000, bytes, sizeof bytes, HEX_OVERLAP_ERROR, NULL, NULL), 0);
+	assert_int_equal(
+	        hex_image_add(&image, 0, bytes, sizeof bytes, HEX_OVERLAP_ERROR, NULL, NULL), 0);
+	assert_int_equal(
+	        hex_image_add(&image, 0x7000, bytes, sizeof bytes, HEX_OVERLAP_ERROR, NULL, NULL),
+	        0);
 	assert_int_equal(ihex_format(&image, 16, &hex, &len, NULL), 0);
 	assert_int_equal(ihex_digest(&image, digest, NULL), 0);
 	hex_image_finish(&image);
@@ -102,9 +107,12 @@ static void write_recipe(struct line *line)
 	assert_int_equal(outfile_write(path, hex, len, NULL), 0);
 	free(hex);
 	snprintf(text, sizeof text,
-		 "product = \"test\";\npart = \"atmega32u4\";\nimage = \"image.hex\";\nimage_sha256 = \"%s\";\n"
-		 "crystal_hz = 16000000;\nfuses = { low = 0xFF; high = 0xD8; ext = 0xFB; };\n"
-		 "serial = { prefix = \"KB\"; width = 6; first = 1; memory = \"eeprom\"; address = 0x3F0; };\n", digest);
+	         "product = \"test\";\npart = \"atmega32u4\";\nimage = "
+	         "\"image.hex\";\nimage_sha256 = \"%s\";\n"
+	         "crystal_hz = 16000000;\nfuses = { low = 0xFF; high = 0xD8; ext = 0xFB; };\n"
+	         "serial = { prefix = \"KB\"; width = 6; first = 1; memory = \"eeprom\"; address = "
+	         "0x3F0; };\n",
+	         digest);
 	snprintf(line->recipe, sizeof line->recipe, "%s/test.cfg", line->folder);
 	write_text(line->recipe, text);
 }
@@ -118,11 +126,14 @@ static struct line *make_line(size_t pods)
 	snprintf(line->events, sizeof line->events, "%s/events.jsonl", line->folder);
 	write_recipe(line);
 	fake_host_init(&line->host, pods);
-	line->view = (struct fake_view){ .base = { &fake_view_ops }, .host = &line->host, .operates = true };
-	line->seams = (struct station_seams){ create_host, &line->host, fake_programmer_for, &fake_chip };
-	line->options = (struct station_options){ .configs = getenv("POGOLINE_CONFIGS") != NULL ? NULL : "configs",
-						  .recipe_path = line->recipe, .db_path = line->db,
-						  .operator_name = "me", .seams = &line->seams };
+	line->view =
+	        (struct fake_view){.base = {&fake_view_ops}, .host = &line->host, .operates = true};
+	line->seams =
+	        (struct station_seams){create_host, &line->host, fake_programmer_for, &fake_chip};
+	line->options = (struct station_options){.recipe_path = line->recipe,
+	                                         .db_path = line->db,
+	                                         .operator_name = "me",
+	                                         .seams = &line->seams};
 	return line;
 }
 
@@ -152,7 +163,8 @@ static void *run_line(void *arg)
 {
 	struct line *line = arg;
 
-	line->result = station_run(&line->options, &line->view.base, NULL, &line->summary, &line->err);
+	line->result =
+	        station_run(&line->options, &line->view.base, NULL, &line->summary, &line->err);
 	return NULL;
 }
 
@@ -176,9 +188,17 @@ static void test_a_run_ends_at_its_count(void **state)
 	assert_int_equal(line->view.ends, 1);
 	assert_int_equal(line->view.results, 6);
 	assert_int_equal(line->view.passes, 6);
-	assert_int_equal(fake_query(line->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"), 6);
-	assert_int_equal(fake_query(line->db, "SELECT count(*) FROM runs WHERE ended_ms IS NOT NULL AND NOT interrupted"), 1);
-	assert_int_equal(fake_query(line->db, "SELECT count(DISTINCT text) FROM serials WHERE state = 'COMMITTED'"), 6);
+	assert_int_equal(
+	        fake_query(line->db, "SELECT count(*) FROM attempts WHERE status = 'PASS'"), 6);
+	assert_int_equal(
+	        fake_query(
+	                line->db,
+	                "SELECT count(*) FROM runs WHERE ended_ms IS NOT NULL AND NOT interrupted"),
+	        1);
+	assert_int_equal(
+	        fake_query(line->db,
+	                   "SELECT count(DISTINCT text) FROM serials WHERE state = 'COMMITTED'"),
+	        6);
 }
 
 static void test_two_stations_in_one_process(void **state)
@@ -214,7 +234,8 @@ static void *run_with_signals(void *arg)
 {
 	struct line *line = arg;
 
-	line->result = station_run(&line->options, &line->view.base, signals_of_run, &line->summary, &line->err);
+	line->result = station_run(&line->options, &line->view.base, signals_of_run, &line->summary,
+	                           &line->err);
 	return NULL;
 }
 
@@ -234,7 +255,8 @@ static void test_two_signals_abort(void **state)
 	pthread_join(thread, NULL);
 	assert_int_equal(line->result, 0);
 	assert_int_equal(line->summary.errors, 1);
-	assert_int_equal(fake_query(line->db, "SELECT count(*) FROM attempts WHERE code = 'ABORTED'"), 1);
+	assert_int_equal(
+	        fake_query(line->db, "SELECT count(*) FROM attempts WHERE code = 'ABORTED'"), 1);
 }
 
 static void test_a_failed_board_is_counted(void **state)
@@ -309,8 +331,10 @@ static void test_a_log_that_breaks_ends_the_run(void **state)
 	line->options.count = 1;
 	run(line);
 	assert_int_equal(line->result, 0);
-	assert_non_null(strstr(line->view.note, "1 attempt closed as interrupted, 1 serial number in doubt"));
-	assert_int_equal(fake_query(line->db, "SELECT count(*) FROM attempts WHERE interrupted"), 1);
+	assert_non_null(strstr(line->view.note,
+	                       "1 attempt closed as interrupted, 1 serial number in doubt"));
+	assert_int_equal(fake_query(line->db, "SELECT count(*) FROM attempts WHERE interrupted"),
+	                 1);
 }
 
 static void test_events_go_to_a_file(void **state)
@@ -335,7 +359,7 @@ static void test_events_go_to_a_file(void **state)
 static void test_a_reader_that_never_reads_stops_nobody(void **state)
 {
 	struct line *line = *state;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), small = 1024;
 
 	snprintf(address.sun_path, sizeof address.sun_path, "%.90s/e", line->folder);
@@ -381,19 +405,19 @@ static void test_ports_are_ordered_by_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_a_run_ends_at_its_count),
-		T(test_two_stations_in_one_process),
-		T(test_a_wish_to_finish_is_obeyed),
-		T(test_two_signals_abort),
-		T(test_a_failed_board_is_counted),
-		T(test_no_programmer_is_told),
-		T(test_a_bad_recipe_opens_no_log),
-		T(test_an_unwritable_log_starts_nothing),
-		T(test_a_log_that_breaks_ends_the_run),
-		T(test_events_go_to_a_file),
-		T(test_a_reader_that_never_reads_stops_nobody),
-		T(test_an_event_path_that_cannot_be_is_told),
-		cmocka_unit_test(test_ports_are_ordered_by_number),
+	        T(test_a_run_ends_at_its_count),
+	        T(test_two_stations_in_one_process),
+	        T(test_a_wish_to_finish_is_obeyed),
+	        T(test_two_signals_abort),
+	        T(test_a_failed_board_is_counted),
+	        T(test_no_programmer_is_told),
+	        T(test_a_bad_recipe_opens_no_log),
+	        T(test_an_unwritable_log_starts_nothing),
+	        T(test_a_log_that_breaks_ends_the_run),
+	        T(test_events_go_to_a_file),
+	        T(test_a_reader_that_never_reads_stops_nobody),
+	        T(test_an_event_path_that_cannot_be_is_told),
+	        cmocka_unit_test(test_ports_are_ordered_by_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
