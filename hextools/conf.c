@@ -10,6 +10,8 @@
 
 #include "hextools/outfile.h"
 
+#undef conf_fail
+
 enum { CONF_MAX_BYTES = 1 << 20, CONF_DIR_LEVELS = 4 };
 
 struct conf {
@@ -20,7 +22,7 @@ struct conf {
 /* A node is libconfig's own setting under a name of ours; nobody else may look inside. */
 static config_setting_t *setting_of(const struct conf_node *node)
 {
-	return (config_setting_t *)(uintptr_t)node;
+	return (config_setting_t *)node;
 }
 
 static const struct conf_node *node_of(const config_setting_t *setting)

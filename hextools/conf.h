@@ -40,6 +40,9 @@ int conf_str_at(const struct conf_node *list, size_t i, const char **out, struct
 /* An error of the caller's own rule about `node`: "FILE:LINE: " and the sentence; returns -1. */
 int conf_fail(const struct conf_node *node, struct pogo_error *err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__ /* see err.h */
+#define conf_fail(...) pogo_failed(conf_fail(__VA_ARGS__))
+#endif
 
 /* The configs folder: `given` (an option) if not NULL, else $POGOLINE_CONFIGS, else a configs/parts
  * found beside or above the running program's folder, else the installed one. */

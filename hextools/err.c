@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef pogo_fail
+#undef pogo_fail_errno
+
 static void fill(struct pogo_error *err, enum pogo_error_class kind, const char *format, va_list ap)
 	__attribute__((format(printf, 3, 0)));
 

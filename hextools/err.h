@@ -23,4 +23,15 @@ int pogo_fail(struct pogo_error *err, enum pogo_error_class kind, const char *fo
 int pogo_fail_errno(struct pogo_error *err, int number, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* An analyser sees one file at a time and must be told that these never return 0. */
+#ifdef __clang_analyzer__
+static inline int pogo_failed(int minus_1)
+{
+	(void)minus_1;
+	return -1;
+}
+#define pogo_fail(...) pogo_failed(pogo_fail(__VA_ARGS__))
+#define pogo_fail_errno(...) pogo_failed(pogo_fail_errno(__VA_ARGS__))
+#endif
+
 #endif

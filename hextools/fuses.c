@@ -138,7 +138,7 @@ static void name_bits(const struct part *part, unsigned fuse, uint8_t bits, char
 static int check_isp_bits(const struct part *part, const uint8_t fuses[PART_FUSES],
 			  struct pogo_error *err)
 {
-	for (unsigned i = 0; i < part->fuse_count; i++) {
+	for (unsigned i = 0; i < part->fuse_count && i < PART_FUSES; i++) {
 		uint8_t lost = part->isp_must_be_1[i] & (uint8_t)~fuses[i];
 		uint8_t off = part->isp_must_be_0[i] & fuses[i];
 		char names[64];

@@ -84,8 +84,9 @@ static int defect(const struct reader *reader, const char *where, struct pogo_er
 	va_start(ap, format);
 	vsnprintf(sentence, sizeof sentence, format, ap);
 	va_end(ap);
-	return pogo_fail(err, POGO_INPUT, "%.150s:%zu:%zu: %s", reader->name, reader->line,
-			 (size_t)(where - reader->line_start) + 1, sentence);
+	pogo_fail(err, POGO_INPUT, "%.150s:%zu:%zu: %s", reader->name, reader->line,
+		  (size_t)(where - reader->line_start) + 1, sentence);
+	return -1;
 }
 
 /* What a message calls a character. */
@@ -219,7 +220,7 @@ static int after_end(const struct reader *reader, struct pogo_error *err)
 	char shown[12];
 	if (*at == ':') {
 		struct reader ahead = *reader;
-		struct record record;
+		struct record record = {.line = 0};
 		if (decode(&ahead, &record, NULL) == 0 && record.byte[3] == REC_EOF)
 			return defect(reader, at, err, "a second end record");
 		return defect(reader, at, err,
@@ -397,7 +398,7 @@ static struct reader reader_of(const char *text, size_t len, const char *name)
 
 static int read_records(struct reader *reader, struct run_list *list, struct pogo_error *err)
 {
-	struct record record;
+	struct record record = {.line = 0};
 	uint32_t addr = 0;
 	int got;
 	while ((got = next_record(reader, &record, err)) > 0) {
@@ -424,7 +425,7 @@ static int name_conflict(const char *text, size_t len, const char *name,
 			 const struct hex_conflict *conflict, struct pogo_error *err)
 {
 	struct reader reader = reader_of(text, len, name);
-	struct record record;
+	struct record record = {.line = 0};
 	uint32_t addr = 0, wanted = conflict->first_differing;
 	size_t first_line = 0;
 	uint8_t first_value = 0;

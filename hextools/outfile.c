@@ -41,7 +41,7 @@ static void folder_of(const char *target, char folder[PATH_MAX])
 {
 	const char *slash = strrchr(target, '/');
 	if (slash == NULL)
-		strcpy(folder, ".");
+		snprintf(folder, PATH_MAX, ".");
 	else
 		snprintf(folder, PATH_MAX, "%.*s", slash == target ? 1 : (int)(slash - target), target);
 }

@@ -278,7 +278,7 @@ static int load_clock(const struct conf_node *group, struct part *part, struct p
 	static const char *const keys[] = {"cksel", "source", "hz", NULL};
 	const struct part_fuse_bit *cksel = part_bit(part, "CKSEL");
 	struct part_clock clock = {.hz = 0};
-	uint8_t range[2];
+	uint8_t range[2] = {0, 0};
 	int64_t hz = 0;
 	if (conf_only(group, keys, err) != 0 || load_bytes(group, "cksel", true, 2, range, err) != 0 ||
 	    load_source(group, &clock.source, err) != 0 ||

@@ -70,10 +70,11 @@ static int place_eeprom(struct release *release, struct release_input *input, st
 static int read_inputs(const struct release_order *order, struct release *release,
 		       struct pogo_error *err)
 {
+	const char *paths[] = {order->bootloader, order->application,
+			       order->eeprom != NULL ? order->eeprom : ""};
 	int from_stdin = 0;
-	const char *paths[] = {order->bootloader, order->application, order->eeprom};
 	for (size_t i = 0; i < RELEASE_INPUTS; i++)
-		from_stdin += paths[i] != NULL && strcmp(paths[i], "-") == 0;
+		from_stdin += strcmp(paths[i], "-") == 0;
 	if (from_stdin > 1)
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
 	if (read_input(release, "bootloader", order->bootloader, err) != 0 ||

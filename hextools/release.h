@@ -13,11 +13,11 @@
 
 enum { RELEASE_INPUTS = 3, RELEASE_NOTES = 6 };
 
-/* What is asked for; NULL = not given. */
+/* What is asked for. */
 struct release_order {
 	const char *configs, *part;
 	const char *bootloader, *application, *eeprom; /* files; eeprom may be NULL */
-	const char *fuses, *lock;                      /* as on a command line */
+	const char *fuses, *lock;                      /* as on a command line; may be NULL */
 	uint32_t crystal_hz;
 	bool external_clock;
 };

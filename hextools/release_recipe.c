@@ -49,8 +49,7 @@ static int relative(const char *from, const char *to, char out[PATH_MAX], struct
 	for (const char *at = strchr(from + common, '/'); at != NULL; at = strchr(at + 1, '/')) {
 		if (used + 3 >= PATH_MAX)
 			return pogo_fail(err, POGO_INPUT, "the path \"%.200s\" is too long", to);
-		memcpy(out + used, "../", 3);
-		used += 3;
+		used += (size_t)snprintf(out + used, PATH_MAX - used, "../");
 	}
 	int len = snprintf(out + used, PATH_MAX - used, "%s", to + common);
 	if (len < 0 || (size_t)len >= PATH_MAX - used)
