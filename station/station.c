@@ -255,11 +255,16 @@ static void tell_recovery(struct station *station)
 
 	if (recovery->runs == 0 && recovery->attempts == 0 && recovery->serials == 0)
 		return;
-	snprintf(text, sizeof text,
-	         "the last run was interrupted: %u attempt%s closed as interrupted, %u serial "
-	         "number%s in doubt",
-	         recovery->attempts, recovery->attempts == 1 ? "" : "s", recovery->serials,
-	         recovery->serials == 1 ? "" : "s");
+	if (recovery->attempts == 0 && recovery->serials == 0)
+		snprintf(text, sizeof text,
+		         "the last run was interrupted between two boards: nothing is in doubt");
+	else
+		snprintf(text, sizeof text,
+		         "the last run was interrupted: %u attempt%s closed as interrupted, %u "
+		         "serial "
+		         "number%s in doubt",
+		         recovery->attempts, recovery->attempts == 1 ? "" : "s", recovery->serials,
+		         recovery->serials == 1 ? "" : "s");
 	show_whole(station, EVENT_NOTE, text);
 }
 

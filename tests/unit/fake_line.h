@@ -367,6 +367,16 @@ static inline int64_t fake_query(const char *db_path, const char *sql)
 	return value;
 }
 
+/* Waits until the pod's board waits in this step. */
+static inline bool fake_held(struct fake_pod *pod, enum slot_step step)
+{
+	deadline_t deadline = deadline_in_ms(20000);
+
+	while (pod->held != (int)step && deadline_left_ms(deadline) > 0)
+		clock_sleep_us(1000);
+	return pod->held == (int)step;
+}
+
 /* From now on (until `undo`) no file of this process may grow: a full disk. SIGXFSZ must be
  * ignored. */
 static inline void fake_disk_full(struct rlimit *undo)

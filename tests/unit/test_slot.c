@@ -278,8 +278,7 @@ static void test_a_swap_between_two_looks_is_another_board(void **state)
 	f->host.pods[0].hold_step = STEP_LOCK;
 	f->host.pods[0].board = 1;
 	start(f, 1);
-	while (f->host.pods[0].held != STEP_LOCK)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&f->host.pods[0], STEP_LOCK));
 	f->host.pods[0].board = 0;
 	f->host.pods[0].hold_step = 0;
 	await_result(f, 0);
@@ -378,8 +377,7 @@ static void test_an_abort_ends_the_running_board(void **state)
 	f->host.pods[0].hold_step = STEP_PROGRAM;
 	f->host.pods[0].board = 1;
 	start(f, 1);
-	while (f->host.pods[0].held != STEP_PROGRAM)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&f->host.pods[0], STEP_PROGRAM));
 	f->shared.abort = true;
 	struct event event = await_result(f, 0);
 	assert_int_equal(event.fault.code, FAIL_ABORTED);
@@ -399,8 +397,7 @@ static void test_finish_lets_the_running_board_end(void **state)
 	f->host.pods[0].hold_step = STEP_PROGRAM;
 	f->host.pods[0].board = 1;
 	start(f, 1);
-	while (f->host.pods[0].held != STEP_PROGRAM)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&f->host.pods[0], STEP_PROGRAM));
 	f->shared.finish = true;
 	f->host.pods[0].hold_step = 0;
 	assert_int_equal(await_result(f, 0).fault.code, FAIL_NONE);
@@ -416,8 +413,7 @@ static void test_without_the_log_nothing_passes(void **state)
 	f->host.pods[0].hold_step = STEP_LOCK;
 	f->host.pods[0].board = 1;
 	start(f, 2);
-	while (f->host.pods[0].held != STEP_LOCK)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&f->host.pods[0], STEP_LOCK));
 	fake_disk_full(&undo);
 	f->host.pods[0].hold_step = 0;
 	struct event event = await_result(f, 0);
@@ -475,8 +471,7 @@ static void test_two_boards_with_one_serial_are_refused(void **state)
 		snprintf(f->host.pods[i].field, sizeof f->host.pods[i].field, "KB000001");
 	f->host.pods[0].hold_step = STEP_PROGRAM;
 	f->host.pods[0].board = 2;
-	while (f->host.pods[0].held != STEP_PROGRAM)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&f->host.pods[0], STEP_PROGRAM));
 	f->host.pods[1].board = 3;
 	struct event event = await_result(f, 1);
 	assert_int_equal(event.fault.code, FAIL_SERIAL);

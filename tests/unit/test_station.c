@@ -130,10 +130,12 @@ static struct line *make_line(size_t pods)
 	        (struct fake_view){.base = {&fake_view_ops}, .host = &line->host, .operates = true};
 	line->seams =
 	        (struct station_seams){create_host, &line->host, fake_programmer_for, &fake_chip};
-	line->options = (struct station_options){.recipe_path = line->recipe,
-	                                         .db_path = line->db,
-	                                         .operator_name = "me",
-	                                         .seams = &line->seams};
+	line->options =
+	        (struct station_options){.configs = getenv("POGOLINE_CONFIGS") ? NULL : "configs",
+	                                 .recipe_path = line->recipe,
+	                                 .db_path = line->db,
+	                                 .operator_name = "me",
+	                                 .seams = &line->seams};
 	return line;
 }
 
@@ -249,8 +251,7 @@ static void test_two_signals_abort(void **state)
 	line->host.pods[1].plugged = false;
 	signals_of_run = &signals;
 	assert_int_equal(pthread_create(&thread, NULL, run_with_signals, line), 0);
-	while (line->host.pods[0].held != STEP_PROGRAM)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&line->host.pods[0], STEP_PROGRAM));
 	signals = 2;
 	pthread_join(thread, NULL);
 	assert_int_equal(line->result, 0);
@@ -315,8 +316,7 @@ static void test_a_log_that_breaks_ends_the_run(void **state)
 	line->host.pods[0].hold_step = STEP_LOCK;
 	line->host.pods[1].plugged = false;
 	assert_int_equal(pthread_create(&thread, NULL, run_line, line), 0);
-	while (line->host.pods[0].held != STEP_LOCK)
-		clock_sleep_us(1000);
+	assert_true(fake_held(&line->host.pods[0], STEP_LOCK));
 	fake_disk_full(&undo);
 	line->host.pods[0].hold_step = 0;
 	pthread_join(thread, NULL);
