@@ -11,11 +11,12 @@ Q        := $(if $(V),,@)
 CFLAGS   ?= -O2 -g
 std      := -std=c11 -D_GNU_SOURCE
 warn     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
-harden   := -fstack-protector-strong -fPIE -fno-common $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+harden   := -fstack-protector-strong -fPIE -fno-common -U_FORTIFY_SOURCE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 comma    := ,
 san      := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-all_cflags = $(std) $(warn) $(harden) $(san) -I. -I$(BUILD)/gen $(shell pkg-config --cflags libusb-1.0 libconfig 2>/dev/null) \
-	   -DPOGO_DATADIR='"$(PREFIX)/share/pogoline"' -pthread $(CFLAGS) $(CPPFLAGS)
+includes := -I. -I$(BUILD)/gen $(shell pkg-config --cflags libusb-1.0 2>/dev/null || echo -I/usr/include/libusb-1.0)
+defines  := -DPOGO_DATADIR='"$(PREFIX)/share/pogoline"'
+all_cflags  = $(std) $(warn) $(harden) $(san) $(includes) $(defines) -pthread $(CFLAGS) $(CPPFLAGS)
 all_ldflags = -pie -Wl,-z,relro,-z,now $(san) -pthread $(LDFLAGS)
 
 # A folder is a room: every .c in it belongs to its library, but for the file with main().
@@ -37,7 +38,7 @@ libbench   := $(BUILD)/libpogobench.a
 
 programs := $(BUILD)/pogo-hex $(BUILD)/pogo-yield $(BUILD)/pogo-station $(BUILD)/pogo-bench
 
-.PHONY: all clean demo test check lint deps install format unit
+.PHONY: all clean demo test check perf lint deps deps-build deps-test deps-lint install format
 .DELETE_ON_ERROR:
 all: $(programs)
 
@@ -75,17 +76,64 @@ $(programs):
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(libs)
 
-# ---- tests: tests/unit/test_X.c is one program, linked with everything ------------------------------
-unit_src   := $(wildcard tests/unit/test_*.c)
-unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(unit_src))
-unit: $(unit_tests)
+# ---- tests -------------------------------------------------------------------------------------------
+# tests/unit/test_X.c is one cmocka program, linked with every room.
+unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(libbench) $(libstation) $(libdb) $(libhex)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka -lusb-1.0 -lsqlite3 -lconfig -lncursesw -lm
-.SECONDARY:
+
+# A judge that shares nothing with the bench but the format of its state file.
+$(BUILD)/tests/bench/judge: $(BUILD)/obj/tests/bench/judge.o $(libhex)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LD    $@")
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -ljansson -lconfig
+
+test_programs := $(unit_tests) $(BUILD)/tests/bench/judge
+
+# Each target first sees to the packages it needs; the script does nothing when all are there.
+deps:
+	@tests/deps.sh build test lint
+deps-build:
+	@tests/deps.sh build
+deps-test:
+	@tests/deps.sh build test
+deps-lint:
+	@tests/deps.sh build test lint
+
+demo: deps-build
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) fixtures/demo.sh
+
+# Everything: unit, bench, the emulated machine with its real USB stack, other people's clients.
+test: deps-test
+	@$(MAKE) --no-print-directory -j2 all $(test_programs)
+	@BUILD=$(BUILD) tests/run.sh unit bench usb peers
+
+# The quick part.
+check: deps-test
+	@$(MAKE) --no-print-directory -j2 all $(test_programs)
+	@BUILD=$(BUILD) tests/run.sh unit smoke
+
+perf: deps-test
+	@$(MAKE) --no-print-directory -j2 all $(test_programs)
+	@BUILD=$(BUILD) tests/run.sh perf
+
+lint: deps-lint $(BUILD)/gen/schema_steps.h
+	@FLAGS='$(std) $(warn) $(includes)' tests/lint.sh
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pogoline $(DESTDIR)/lib/udev/rules.d
+	install $(programs) $(DESTDIR)$(PREFIX)/bin
+	cp -R configs $(DESTDIR)$(PREFIX)/share/pogoline/
+	install -m 644 configs/udev/60-pogoline.rules $(DESTDIR)/lib/udev/rules.d/
 
 clean:
 	rm -rf build
 
+.SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

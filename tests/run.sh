@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# run.sh SUITE…: runs the suites (unit, smoke, bench, usb, peers, perf), says what failed, and closes
+# with "N passed, N failed". A suite is a folder of programs or scripts; each prints its own cases.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+export BUILD=${BUILD:-build} POGOLINE_CONFIGS=$PWD/configs
+log=$BUILD/test-logs
+mkdir -p "$log"
+passed=0 failed=0
+
+# Runs one program; its cases are cmocka's summary or a closing line "N passed, N failed".
+one() {
+  local name=$1 out begin=$SECONDS p f status
+  shift
+  out=$log/${name//\//_}.log
+  "$@" >"$out" 2>&1 </dev/null
+  status=$?
+  read -r p f < <(awk '
+    /^\[  PASSED  \] [0-9]+ test/ { p += $4 }
+    /^\[  FAILED  \] [0-9]+ test/ { f += $4 }
+    /^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3 }
+    END { print p + 0, f + 0 }' "$out")
+  # A program that fails, or ends without having run a case, is a failure whatever it printed.
+  if { [ $status -ne 0 ] && [ "$f" -eq 0 ]; } || [ $((p + f)) -eq 0 ]; then f=$((f + 1)); fi
+  passed=$((passed + p)) failed=$((failed + f))
+  printf '%-34s %4d passed %3d failed %5ds\n' "$name" "$p" "$f" $((SECONDS - begin))
+  if [ "$f" -ne 0 ]; then
+    echo "---- $out (status $status) ----"
+    grep -E 'FAIL|ERROR|runtime error|Assertion|!=|not ok|SUMMARY' "$out" | head -n 30
+    tail -n 25 "$out"
+    echo "----"
+  elif [ "$name" != "${name#perf/}" ] || grep -q '^FIGURE' "$out"; then
+    grep '^FIGURE' "$out" | sed 's/^FIGURE/  /'
+  fi
+}
+
+for suite in "$@"; do
+  case $suite in
+  unit) for t in "$BUILD"/tests/unit/test_*; do [ -x "$t" ] && one "unit/${t##*/}" "$t"; done ;;
+  smoke) one bench/smoke bash tests/bench/smoke.sh ;;
+  bench) for t in tests/bench/*.sh; do one "bench/$(basename "$t" .sh)" bash "$t"; done ;;
+  usb | peers) for t in tests/"$suite"/test_*.sh; do one "$suite/$(basename "$t" .sh)" bash "$t"; done ;;
+  perf) for t in tests/perf/*.sh; do one "perf/$(basename "$t" .sh)" bash "$t"; done ;;
+  *) echo "run.sh: no suite '$suite'" >&2; exit 2 ;;
+  esac
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
