@@ -9,7 +9,7 @@
 #include "hextools/bootloader.h"
 #include "hextools/conf.h"
 #include "hextools/ihex.h"
-#include "hextools/json.h"
+#include "hextools/jsonw.h"
 #include "hextools/options.h"
 
 static const char help[] =
@@ -99,62 +99,62 @@ static void print_text(FILE *out, const struct finding *found)
 			found->file->name, found->family->name, found->file->part);
 }
 
-static void json_known(struct json *json, const struct finding *found)
+static void json_known(struct jsonw *json, const struct finding *found)
 {
 	if (found->family == NULL) {
-		json_null(json, "known");
+		jsonw_null(json, "known");
 		return;
 	}
-	json_open(json, "known", '{');
-	json_str(json, "bootloader", found->family->name);
-	json_str(json, "title", found->file->title);
-	json_str(json, "file", found->file->name);
-	json_str(json, "part", found->file->part);
-	json_str(json, "usb", found->file->usb[0] != '\0' ? found->file->usb : NULL);
-	json_bool(json, "sketch", found->file->sketch);
-	json_close(json, '}');
+	jsonw_open(json, "known", '{');
+	jsonw_str(json, "bootloader", found->family->name);
+	jsonw_str(json, "title", found->file->title);
+	jsonw_str(json, "file", found->file->name);
+	jsonw_str(json, "part", found->file->part);
+	jsonw_str(json, "usb", found->file->usb[0] != '\0' ? found->file->usb : NULL);
+	jsonw_bool(json, "sketch", found->file->sketch);
+	jsonw_close(json, '}');
 }
 
-static void json_finding(struct json *json, const struct finding *found)
+static void json_finding(struct jsonw *json, const struct finding *found)
 {
 	const struct hex_image *image = &found->image;
 	char text[16];
-	json_open(json, NULL, '{');
-	json_str(json, "path", found->path);
-	json_int(json, "bytes", (int64_t)hex_image_bytes(image));
-	json_int(json, "span", (int64_t)(last_of(&image->segments[image->count - 1]) -
+	jsonw_open(json, NULL, '{');
+	jsonw_str(json, "path", found->path);
+	jsonw_int(json, "bytes", (int64_t)hex_image_bytes(image));
+	jsonw_int(json, "span", (int64_t)(last_of(&image->segments[image->count - 1]) -
 					 image->segments[0].addr + 1));
-	json_open(json, "ranges", '[');
+	jsonw_open(json, "ranges", '[');
 	for (size_t i = 0; i < image->count; i++) {
-		json_open(json, NULL, '{');
-		json_int(json, "start", image->segments[i].addr);
-		json_int(json, "end", (int64_t)last_of(&image->segments[i]));
-		json_int(json, "bytes", (int64_t)image->segments[i].len);
-		json_close(json, '}');
+		jsonw_open(json, NULL, '{');
+		jsonw_int(json, "start", image->segments[i].addr);
+		jsonw_int(json, "end", (int64_t)last_of(&image->segments[i]));
+		jsonw_int(json, "bytes", (int64_t)image->segments[i].len);
+		jsonw_close(json, '}');
 	}
-	json_close(json, ']');
+	jsonw_close(json, ']');
 	start_text(image, text, sizeof text);
-	json_str(json, "start", image->start_kind != HEX_START_NONE ? text : NULL);
+	jsonw_str(json, "start", image->start_kind != HEX_START_NONE ? text : NULL);
 	snprintf(text, sizeof text, "%08" PRIX32, found->crc);
-	json_str(json, "crc32", found->has_crc ? text : NULL);
-	json_str(json, "digest", found->digest);
+	jsonw_str(json, "crc32", found->has_crc ? text : NULL);
+	jsonw_str(json, "digest", found->digest);
 	json_known(json, found);
-	json_close(json, '}');
+	jsonw_close(json, '}');
 }
 
 static int report_json(const struct finding *found, int count, struct pogo_error *err)
 {
-	struct json json;
-	json_init(&json, 2);
-	json_open(&json, NULL, '{');
-	json_open(&json, "images", '[');
+	struct jsonw json;
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '{');
+	jsonw_open(&json, "images", '[');
 	for (int i = 0; i < count; i++)
 		json_finding(&json, &found[i]);
-	json_close(&json, ']');
-	json_close(&json, '}');
-	json_newline(&json);
-	int rc = json_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	json_finish(&json);
+	jsonw_close(&json, ']');
+	jsonw_close(&json, '}');
+	jsonw_newline(&json);
+	int rc = jsonw_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
+	jsonw_finish(&json);
 	return rc;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hextools/json.h"
+#include "hextools/jsonw.h"
 #include "station/station.h"
 #include "station/station_file.h"
 
@@ -144,48 +144,48 @@ static void print_missing(const struct station_file *file, const struct pod *pod
 	}
 }
 
-static void json_pod(struct json *json, const struct pod *pod)
+static void json_pod(struct jsonw *json, const struct pod *pod)
 {
 	char usb[32];
 
 	snprintf(usb, sizeof usb, "%04x:%04x %x.%02x", pod->identity.vendor, pod->identity.product,
 	         pod->identity.release >> 8, pod->identity.release & 0xffu);
-	json_open(json, NULL, '{');
-	json_str(json, "port", pod->identity.path);
-	json_str(json, "kind", pod->kind);
-	json_str(json, "usb", usb);
-	json_str(json, "slot", pod->slot[0] != '\0' ? pod->slot : NULL);
-	json_str(json, "status",
+	jsonw_open(json, NULL, '{');
+	jsonw_str(json, "port", pod->identity.path);
+	jsonw_str(json, "kind", pod->kind);
+	jsonw_str(json, "usb", usb);
+	jsonw_str(json, "slot", pod->slot[0] != '\0' ? pod->slot : NULL);
+	jsonw_str(json, "status",
 	         pod->in_use               ? "in use"
 	         : pod->trouble[0] != '\0' ? "error"
 	                                   : "ready");
 	if (pod->trouble[0] != '\0') {
-		json_str(json, "text", pod->trouble);
+		jsonw_str(json, "text", pod->trouble);
 	} else {
-		json_str(json, "serial", pod->identity.serial);
-		json_str(json, "firmware", pod->info.firmware);
-		json_str(json, "abilities", pod->info.abilities);
-		json_open(json, "sck_hz", '[');
+		jsonw_str(json, "serial", pod->identity.serial);
+		jsonw_str(json, "firmware", pod->info.firmware);
+		jsonw_str(json, "abilities", pod->info.abilities);
+		jsonw_open(json, "sck_hz", '[');
 		for (size_t i = 0; i < step_count(&pod->info); i++)
-			json_int(json, NULL, pod->info.sck_steps[i]);
-		json_close(json, ']');
+			jsonw_int(json, NULL, pod->info.sck_steps[i]);
+		jsonw_close(json, ']');
 	}
-	json_close(json, '}');
+	jsonw_close(json, '}');
 }
 
 static int print_json(const struct pod *pods, int count)
 {
-	struct json json;
+	struct jsonw json;
 
-	json_init(&json, 2);
-	json_open(&json, NULL, '[');
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '[');
 	for (int i = 0; i < count; i++)
 		json_pod(&json, &pods[i]);
-	json_close(&json, ']');
-	bool ok = json_ok(&json);
+	jsonw_close(&json, ']');
+	bool ok = jsonw_ok(&json);
 	if (ok)
 		printf("%s\n", json.text);
-	json_finish(&json);
+	jsonw_finish(&json);
 	return ok ? 0 : POGO_SYSTEM;
 }
 

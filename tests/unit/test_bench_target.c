@@ -121,16 +121,16 @@ static struct target_view view(const struct line *line)
 
 static char *dump(const struct line *line) /* caller frees with free() */
 {
-	struct json json;
+	struct jsonw json;
 	char *text;
 
-	json_init(&json, 0);
-	json_open(&json, NULL, '{');
+	jsonw_init(&json, 0);
+	jsonw_open(&json, NULL, '{');
 	target_dump(line->target, &json, "target");
-	json_close(&json, '}');
-	assert_true(json_ok(&json));
+	jsonw_close(&json, '}');
+	assert_true(jsonw_ok(&json));
 	text = strdup(json.text);
-	json_finish(&json);
+	jsonw_finish(&json);
 	assert_non_null(text);
 	for (char *from = text, *to = text; (*to = *from);
 	     from++) /* spaces are a matter of taste */

@@ -704,18 +704,18 @@ static void test_any_request(void **state)
 static void test_dump(void **state)
 {
 	struct rig rig = open_rig("2011", "atmega32u4", false);
-	struct json json;
+	struct jsonw json;
 
 	(void)state;
 	start(&rig, 8);
-	json_init(&json, 0);
-	json_open(&json, NULL, '{');
+	jsonw_init(&json, 0);
+	jsonw_open(&json, NULL, '{');
 	rig.pod->ops->dump(rig.pod, &json, "pod");
-	json_close(&json, '}');
-	assert_true(json_ok(&json));
+	jsonw_close(&json, '}');
+	assert_true(jsonw_ok(&json));
 	assert_non_null(strstr(json.text, "\"sck_hz\""));
 	assert_non_null(strstr(json.text, "93750"));
-	json_finish(&json);
+	jsonw_finish(&json);
 	close_rig(&rig);
 }
 

@@ -1,4 +1,4 @@
-#include "hextools/json.h"
+#include "hextools/jsonw.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -6,23 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-void json_init(struct json *json, unsigned indent)
+void jsonw_init(struct jsonw *json, unsigned indent)
 {
-	*json = (struct json){.indent = indent, .first = true};
+	*json = (struct jsonw){.indent = indent, .first = true};
 }
 
-void json_finish(struct json *json)
+void jsonw_finish(struct jsonw *json)
 {
 	free(json->text);
-	json_init(json, json->indent);
+	jsonw_init(json, json->indent);
 }
 
-bool json_ok(const struct json *json)
+bool jsonw_ok(const struct jsonw *json)
 {
 	return !json->failed;
 }
 
-static void put(struct json *json, const char *text, size_t len)
+static void put(struct jsonw *json, const char *text, size_t len)
 {
 	if (json->failed)
 		return;
@@ -41,12 +41,12 @@ static void put(struct json *json, const char *text, size_t len)
 	json->text[json->len] = '\0';
 }
 
-static void put_text(struct json *json, const char *text)
+static void put_text(struct jsonw *json, const char *text)
 {
 	put(json, text, strlen(text));
 }
 
-static void new_line(struct json *json)
+static void new_line(struct jsonw *json)
 {
 	if (json->indent == 0)
 		return;
@@ -81,7 +81,7 @@ static size_t utf8_length(const unsigned char *at)
 	return len;
 }
 
-static void put_control(struct json *json, unsigned char c)
+static void put_control(struct jsonw *json, unsigned char c)
 {
 	static const char names[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
 	const char *name = strchr(names, c);
@@ -93,7 +93,7 @@ static void put_control(struct json *json, unsigned char c)
 	put_text(json, escape);
 }
 
-static void put_string(struct json *json, const char *value)
+static void put_string(struct jsonw *json, const char *value)
 {
 	const unsigned char *at = (const unsigned char *)value;
 	put(json, "\"", 1);
@@ -117,7 +117,7 @@ static void put_string(struct json *json, const char *value)
 }
 
 /* The comma, the line and the key in front of a value. */
-static void begin_value(struct json *json, const char *key)
+static void begin_value(struct jsonw *json, const char *key)
 {
 	if (!json->first)
 		put(json, ",", 1);
@@ -130,7 +130,7 @@ static void begin_value(struct json *json, const char *key)
 	put_text(json, json->indent > 0 ? ": " : ":");
 }
 
-void json_open(struct json *json, const char *key, char bracket)
+void jsonw_open(struct jsonw *json, const char *key, char bracket)
 {
 	begin_value(json, key);
 	put(json, &bracket, 1);
@@ -138,7 +138,7 @@ void json_open(struct json *json, const char *key, char bracket)
 	json->first = true;
 }
 
-void json_close(struct json *json, char bracket)
+void jsonw_close(struct jsonw *json, char bracket)
 {
 	json->depth--;
 	if (!json->first)
@@ -147,7 +147,7 @@ void json_close(struct json *json, char bracket)
 	json->first = false;
 }
 
-void json_str(struct json *json, const char *key, const char *value)
+void jsonw_str(struct jsonw *json, const char *key, const char *value)
 {
 	begin_value(json, key);
 	if (value == NULL)
@@ -156,7 +156,7 @@ void json_str(struct json *json, const char *key, const char *value)
 		put_string(json, value);
 }
 
-void json_int(struct json *json, const char *key, int64_t value)
+void jsonw_int(struct jsonw *json, const char *key, int64_t value)
 {
 	char text[24];
 	snprintf(text, sizeof text, "%" PRId64, value);
@@ -164,7 +164,7 @@ void json_int(struct json *json, const char *key, int64_t value)
 	put_text(json, text);
 }
 
-void json_double(struct json *json, const char *key, double value)
+void jsonw_double(struct jsonw *json, const char *key, double value)
 {
 	char text[40];
 	begin_value(json, key);
@@ -183,24 +183,24 @@ void json_double(struct json *json, const char *key, double value)
 	put_text(json, text);
 }
 
-void json_bool(struct json *json, const char *key, bool value)
+void jsonw_bool(struct jsonw *json, const char *key, bool value)
 {
 	begin_value(json, key);
 	put_text(json, value ? "true" : "false");
 }
 
-void json_null(struct json *json, const char *key)
+void jsonw_null(struct jsonw *json, const char *key)
 {
 	begin_value(json, key);
 	put_text(json, "null");
 }
 
-void json_newline(struct json *json)
+void jsonw_newline(struct jsonw *json)
 {
 	put(json, "\n", 1);
 }
 
-void json_hex(struct json *json, const char *key, const void *bytes, size_t len)
+void jsonw_hex(struct jsonw *json, const char *key, const void *bytes, size_t len)
 {
 	const unsigned char *byte = bytes;
 	begin_value(json, key);

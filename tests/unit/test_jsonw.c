@@ -9,39 +9,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hextools/json.h"
+#include "hextools/jsonw.h"
 
-static void write_all_kinds(struct json *json)
+static void write_all_kinds(struct jsonw *json)
 {
-	json_open(json, NULL, '{');
-	json_str(json, "text", "a \"quoted\" \\ \n\t\x01 line");
-	json_str(json, "utf8", "Gr\xC3\xB6\xC3\x9F" "e");
-	json_str(json, "broken", "x\xC3(\xFF\xED\xA0\x80y");
-	json_str(json, "nothing", NULL);
-	json_int(json, "int", -9007199254740993);
-	json_double(json, "tenth", 0.1);
-	json_double(json, "nan", NAN);
-	json_bool(json, "yes", true);
-	json_null(json, "null");
-	json_hex(json, "hex", "\x00\xAB\xFF", 3);
-	json_open(json, "empty", '[');
-	json_close(json, ']');
-	json_open(json, "list", '[');
-	json_int(json, NULL, 1);
-	json_open(json, NULL, '{');
-	json_close(json, '}');
-	json_str(json, NULL, "two");
-	json_close(json, ']');
-	json_close(json, '}');
+	jsonw_open(json, NULL, '{');
+	jsonw_str(json, "text", "a \"quoted\" \\ \n\t\x01 line");
+	jsonw_str(json, "utf8", "Gr\xC3\xB6\xC3\x9F" "e");
+	jsonw_str(json, "broken", "x\xC3(\xFF\xED\xA0\x80y");
+	jsonw_str(json, "nothing", NULL);
+	jsonw_int(json, "int", -9007199254740993);
+	jsonw_double(json, "tenth", 0.1);
+	jsonw_double(json, "nan", NAN);
+	jsonw_bool(json, "yes", true);
+	jsonw_null(json, "null");
+	jsonw_hex(json, "hex", "\x00\xAB\xFF", 3);
+	jsonw_open(json, "empty", '[');
+	jsonw_close(json, ']');
+	jsonw_open(json, "list", '[');
+	jsonw_int(json, NULL, 1);
+	jsonw_open(json, NULL, '{');
+	jsonw_close(json, '}');
+	jsonw_str(json, NULL, "two");
+	jsonw_close(json, ']');
+	jsonw_close(json, '}');
 }
 
 static void one_line(void **state)
 {
 	(void)state;
-	struct json json;
-	json_init(&json, 0);
+	struct jsonw json;
+	jsonw_init(&json, 0);
 	write_all_kinds(&json);
-	assert_true(json_ok(&json));
+	assert_true(jsonw_ok(&json));
 	assert_string_equal(json.text,
 			    "{\"text\":\"a \\\"quoted\\\" \\\\ \\n\\t\\u0001 line\","
 			    "\"utf8\":\"Gr\xC3\xB6\xC3\x9F" "e\","
@@ -50,26 +50,26 @@ static void one_line(void **state)
 			    "\"yes\":true,\"null\":null,\"hex\":\"00ABFF\",\"empty\":[],"
 			    "\"list\":[1,{},\"two\"]}");
 	assert_int_equal(json.len, strlen(json.text));
-	json_finish(&json);
+	jsonw_finish(&json);
 }
 
 static void a_line_for_each_member(void **state)
 {
 	(void)state;
-	struct json json;
-	json_init(&json, 2);
-	json_open(&json, NULL, '{');
-	json_int(&json, "a", 1);
-	json_open(&json, "b", '[');
-	json_int(&json, NULL, 2);
-	json_int(&json, NULL, 3);
-	json_close(&json, ']');
-	json_open(&json, "c", '{');
-	json_close(&json, '}');
-	json_close(&json, '}');
-	json_newline(&json);
+	struct jsonw json;
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '{');
+	jsonw_int(&json, "a", 1);
+	jsonw_open(&json, "b", '[');
+	jsonw_int(&json, NULL, 2);
+	jsonw_int(&json, NULL, 3);
+	jsonw_close(&json, ']');
+	jsonw_open(&json, "c", '{');
+	jsonw_close(&json, '}');
+	jsonw_close(&json, '}');
+	jsonw_newline(&json);
 	assert_string_equal(json.text, "{\n  \"a\": 1,\n  \"b\": [\n    2,\n    3\n  ],\n  \"c\": {}\n}\n");
-	json_finish(&json);
+	jsonw_finish(&json);
 }
 
 static void doubles_survive(void **state)
@@ -77,11 +77,11 @@ static void doubles_survive(void **state)
 	(void)state;
 	static const double values[] = {0, 1, -1.5, 0.1, 1e-300, 1.7976931348623157e308, 2.0 / 3};
 	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-		struct json json;
-		json_init(&json, 0);
-		json_double(&json, NULL, values[i]);
+		struct jsonw json;
+		jsonw_init(&json, 0);
+		jsonw_double(&json, NULL, values[i]);
 		assert_true(strtod(json.text, NULL) == values[i]);
-		json_finish(&json);
+		jsonw_finish(&json);
 	}
 }
 
