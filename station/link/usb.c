@@ -231,8 +231,8 @@ static int usb_control(struct link *base, uint8_t request_type, uint8_t request,
 	return result;
 }
 
-/* Only bulk endpoints belong to an interface; programmers that live on endpoint 0 need no claim. */
-static int claim(struct usb_link *link)
+/* Bulk endpoints belong to an interface, and a kernel driver that has it must let it go. */
+static int claim_for_bulk(struct usb_link *link)
 {
 	if (link->claimed)
 		return 0;
@@ -246,6 +246,19 @@ static int claim(struct usb_link *link)
 	return 0;
 }
 
+/* Endpoint 0 works without any claim, also for two programs at once: `pogo-station pods` beside a
+ * running line would then speak into the middle of a board. The kernel gives an interface to one
+ * opener only, so holding it is the mark that the device is taken. A device that a kernel driver
+ * has is not disturbed: it may be somebody's keyboard. Returns 0 or the libusb error. */
+static int hold(struct usb_link *link)
+{
+	if (libusb_kernel_driver_active(link->handle, 0) == 1)
+		return 0;
+	int failed = libusb_claim_interface(link->handle, 0);
+	link->claimed = failed == 0;
+	return failed == LIBUSB_ERROR_BUSY || failed == LIBUSB_ERROR_NO_DEVICE ? failed : 0;
+}
+
 static int usb_bulk(struct link *base, uint8_t endpoint, void *data, size_t length,
                     deadline_t deadline)
 {
@@ -255,7 +268,7 @@ static int usb_bulk(struct link *base, uint8_t endpoint, void *data, size_t leng
 		return -LINK_GONE;
 	if (deadline_left_ms(deadline) == 0)
 		return -LINK_TIMEOUT;
-	int result = claim(link);
+	int result = claim_for_bulk(link);
 	if (result < 0)
 		return result;
 	/* The caller's buffer is safe to lend: fly returns only after the transfer is over. */
@@ -460,7 +473,11 @@ static int usb_open(struct host *base, const char *path, struct link **out,
 		if (!identify(devices[i], &id, &strings) || strcmp(id.path, path) != 0)
 			continue;
 		result = open_device(host, devices[i], &id, &link, err);
-		if (result == 0) {
+		int failed = result == 0 ? hold(link) : 0;
+		if (failed != 0) {
+			usb_close(&link->base);
+			result = open_failed(devices[i], &id, failed, err);
+		} else if (result == 0) {
 			descriptor_read_strings(&link->base, &strings, &id,
 			                        deadline_in_ms(STRINGS_MS));
 			*out = &link->base;

@@ -40,6 +40,7 @@ static struct fake {
 	bool cancelled, interrupted, hotplug_known, leave_after_error, unplug_now;
 	enum behaviour behaviour;
 	unsigned opened, closed, claimed, refs, cancels;
+	int claim_result, kernel_driver;
 	libusb_hotplug_callback_fn callback;
 	void *callback_data;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
@@ -55,6 +56,7 @@ static void reset_fake(enum behaviour behaviour)
 	fake.hotplug_known = true;
 	fake.behaviour = behaviour;
 	fake.opened = fake.closed = fake.claimed = fake.refs = fake.cancels = 0;
+	fake.claim_result = fake.kernel_driver = 0;
 	fake.callback = NULL;
 }
 
@@ -173,9 +175,17 @@ int libusb_set_auto_detach_kernel_driver(libusb_device_handle *handle, int enabl
 	return 0;
 }
 
+int libusb_kernel_driver_active(libusb_device_handle *handle, int number)
+{
+	(void)handle, (void)number;
+	return fake.kernel_driver;
+}
+
 int libusb_claim_interface(libusb_device_handle *handle, int number)
 {
 	(void)handle, (void)number;
+	if (fake.claim_result != 0)
+		return fake.claim_result;
 	fake.claimed++;
 	return 0;
 }
@@ -343,6 +353,29 @@ static void open_says_why_not(void **state)
 	finish(host, NULL);
 }
 
+static void two_programs_do_not_share_a_device(void **state)
+{
+	(void)state;
+	struct host *host = host_with(ANSWER, NULL);
+	struct link *link = NULL;
+	struct usb_identity id;
+	struct pogo_error err = {0};
+
+	fake.claim_result = LIBUSB_ERROR_BUSY; /* a running line has it */
+	assert_int_equal(host->ops->open(host, "1-4.2", &link, &id, &err), -1);
+	assert_non_null(strstr(err.text, "in use"));
+	fake.claim_result = LIBUSB_ERROR_NO_DEVICE;
+	assert_int_equal(host->ops->open(host, "1-4.2", &link, &id, &err), 1);
+	fake.claim_result = LIBUSB_ERROR_NOT_FOUND; /* not configured: endpoint 0 works all the same */
+	assert_int_equal(host->ops->open(host, "1-4.2", &link, &id, &err), 0);
+	link->ops->close(link);
+	fake.claim_result = 0;
+	fake.kernel_driver = 1; /* somebody's keyboard */
+	assert_int_equal(host->ops->open(host, "1-4.2", &link, &id, &err), 0);
+	assert_int_equal(fake.claimed, 0);
+	finish(host, link);
+}
+
 static void transfers_bring_bytes(void **state)
 {
 	(void)state;
@@ -351,7 +384,7 @@ static void transfers_bring_bytes(void **state)
 	uint8_t bytes[64] = {0};
 	assert_int_equal(in4(link, bytes, deadline_in_ms(60000)), 4);
 	assert_memory_equal(bytes, "\1\2\3\4\0", 5);
-	assert_int_equal(fake.claimed, 0); /* endpoint 0 needs no interface */
+	assert_int_equal(fake.claimed, 1); /* endpoint 0 needs no interface: it is the mark of the owner */
 	assert_int_equal(link->ops->bulk(link, 0x81, bytes, 64, deadline_in_ms(60000)), 64);
 	assert_int_equal(link->ops->bulk(link, 0x02, bytes, 64, deadline_in_ms(60000)), 64);
 	assert_int_equal(fake.claimed, 1);
@@ -439,6 +472,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(list_skips_root_hubs_and_opens_nothing),
 	        cmocka_unit_test(open_says_why_not),
+	        cmocka_unit_test(two_programs_do_not_share_a_device),
 	        cmocka_unit_test(transfers_bring_bytes),
 	        cmocka_unit_test(the_deadline_cancels_and_waits_for_it),
 	        cmocka_unit_test(results_are_told_apart),
