@@ -107,7 +107,7 @@ run() {
   # What the guest does as process 1: devices, udev with the project's rules, then the test.
   cat >"$out/guest-init" <<INIT
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 OUT=/mnt REPO=/srv BUILD=/srv/${BUILD_DIR:-build}
-mkdir -p /dev/pts /dev/shm /run/udev/rules.d; mount -t devpts devpts /dev/pts; mount -t tmpfs shm /dev/shm
+mkdir -p /dev/pts /dev/shm /run/udev/rules.d; ln -sfn /proc/self/fd /dev/fd; mount -t devpts devpts /dev/pts; mount -t tmpfs shm /dev/shm
 ip link set lo up 2>/dev/null || ifconfig lo 127.0.0.1 up
 install -m 644 /srv/configs/udev/*.rules /run/udev/rules.d/ 2>/dev/null
 /lib/systemd/systemd-udevd --daemon >/dev/null 2>&1; udevadm trigger >/dev/null 2>&1; udevadm settle >/dev/null 2>&1
