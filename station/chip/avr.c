@@ -15,6 +15,7 @@ enum {
 	        125000,    /* below a quarter of the 1 MHz that every RC part is delivered with */
 	BOUNCE_US = 30000, /* pogo pins bounce for some ms when a board is set down */
 	EDGE_BYTES = 16,
+	ANOTHER_BOARD = -2, /* of enter_proved: no fuse is to blame */
 };
 
 /* ---- which SCK */
@@ -130,8 +131,8 @@ static int first_contact(struct chip *chip, deadline_t deadline, struct fault *f
 
 	if (avr_enter(chip, sck_hz, deadline, fault) || settle(chip, deadline, fault)) {
 		avr_leave(chip);
-		if (fault->code == FAIL_CONTACT)
-			chip->polls++;
+		/* Also after a time-out: the next try must not be at the very SCK that was too slow. */
+		chip->polls++;
 		return -1;
 	}
 	memset(&chip->facts, 0, sizeof(chip->facts));
@@ -174,6 +175,44 @@ static void avr_detach(struct chip *chip)
 	avr_leave(chip);
 }
 
+/* Lot, wafer and place on it, bytes 0x0E..0x17 of the signature row: documented for the ATmega324PB
+ * and 328PB only, present on others. False in *there: the row is blank. */
+static int read_silicon_id(struct chip *chip, uint8_t id[10], bool *there, deadline_t deadline,
+                           struct fault *fault)
+{
+	enum { FIRST_ROW = 0x0E };
+	uint8_t all = 0xFF, any = 0;
+
+	for (unsigned i = 0; i < 10; i++) {
+		if (avr_signature_row(chip, FIRST_ROW + i, &id[i], deadline, fault))
+			return -1;
+		all &= id[i];
+		any |= id[i];
+	}
+	*there = all != 0xFF && any != 0x00;
+	return 0;
+}
+
+/* Looking for a silent board takes seconds, in which a hand can set another one: it would get the
+ * rest of this one's steps and its verdict. */
+static int same_silicon(struct chip *chip, deadline_t deadline, struct fault *fault)
+{
+	uint8_t id[sizeof(chip->facts.silicon_id)];
+	bool there;
+
+	if (!chip->facts.has_silicon_id)
+		return 0;
+	if (read_silicon_id(chip, id, &there, deadline, fault))
+		return -1;
+	if (memcmp(id, chip->facts.silicon_id, sizeof(id)) == 0)
+		return 0;
+	avr_leave(chip);
+	fault_set(fault, FAIL_CONTACT,
+	          "the board fell silent, and another one answered in its place: set both boards "
+	          "again, one after the other");
+	return ANOTHER_BOARD;
+}
+
 /* Enters programming mode and proves by the signature that the chip is understood; steps down from
  * sck_hz until it is. The first speed gets two chances, for a crystal that starts only now. */
 static int enter_proved(struct chip *chip, uint32_t sck_hz, deadline_t deadline,
@@ -187,7 +226,7 @@ static int enter_proved(struct chip *chip, uint32_t sck_hz, deadline_t deadline,
 		if (!avr_enter(chip, sck_hz, deadline, fault) &&
 		    !avr_signature(chip, signature, deadline, fault)) {
 			if (memcmp(signature, chip->part->signature, 3) == 0)
-				return 0;
+				return tries == 1 ? 0 : same_silicon(chip, deadline, fault);
 			fault_set(fault, FAIL_CONTACT, "the signature has become %02X %02X %02X",
 			          signature[0], signature[1], signature[2]);
 		}
@@ -227,25 +266,6 @@ static const char *signature_title(const uint8_t signature[3])
 	return "unknown part";
 }
 
-/* Lot, wafer and place on it, bytes 0x0E..0x17 of the signature row: documented for the ATmega324PB
- * and 328PB only, present on others; a hint for the log, so blank rows are simply not there. */
-static int read_silicon_id(struct chip *chip, deadline_t deadline, struct fault *fault)
-{
-	enum { FIRST_ROW = 0x0E };
-	uint8_t all = 0xFF, any = 0;
-
-	for (unsigned i = 0; i < sizeof(chip->facts.silicon_id); i++) {
-		uint8_t *byte = &chip->facts.silicon_id[i];
-
-		if (avr_signature_row(chip, FIRST_ROW + i, byte, deadline, fault))
-			return -1;
-		all &= *byte;
-		any |= *byte;
-	}
-	chip->facts.has_silicon_id = all != 0xFF && any != 0x00;
-	return 0;
-}
-
 static int avr_identify(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	const uint8_t *wanted = chip->part->signature;
@@ -269,7 +289,7 @@ static int avr_identify(struct chip *chip, deadline_t deadline, struct fault *fa
 		return -1;
 	memcpy(facts->fuses_left, facts->fuses_found, PART_FUSES);
 	facts->lock_left = facts->lock_found;
-	return read_silicon_id(chip, deadline, fault);
+	return read_silicon_id(chip, facts->silicon_id, &facts->has_silicon_id, deadline, fault);
 }
 
 /* ---- erase */
@@ -293,7 +313,7 @@ static int prove_blank(struct chip *chip, deadline_t deadline, struct fault *fau
 	return 0;
 }
 
-static int avr_erase(struct chip *chip, deadline_t deadline, struct fault *fault)
+static int erase_once(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	static const uint8_t erase[4] = {0xAC, 0x80, 0x00, 0x00};
 	const struct part *part = chip->part;
@@ -366,6 +386,35 @@ static int write_fuse(struct chip *chip, enum part_fuse fuse, uint8_t wanted, de
 	return fuse_fault(fault, FAIL_FUSE, name, value, found, mask);
 }
 
+/* A board that comes back may have EESAVE programmed while the recipe leaves it unprogrammed: its
+ * old EEPROM outlived the erase, and the same release would make two different keyboards. */
+static bool kept_eeprom(const struct chip *chip, uint8_t *eesave)
+{
+	const struct part_fuse_bit *bit = part_bit(chip->part, "EESAVE");
+
+	if (!bit || bit->fuse != FUSE_HIGH)
+		return false;
+	*eesave = (uint8_t)(1u << bit->lsb);
+	return !(chip->facts.fuses_left[FUSE_HIGH] & *eesave) &&
+	       (chip->recipe->fuses[FUSE_HIGH] & *eesave);
+}
+
+/* Only after the first erase: lock bits would hold the fuse. And in anew before the second one, for
+ * what is in force is what an entry latched (7766J, 28.2.1). */
+static int avr_erase(struct chip *chip, deadline_t deadline, struct fault *fault)
+{
+	uint8_t eesave;
+
+	if (erase_once(chip, deadline, fault))
+		return -1;
+	if (!kept_eeprom(chip, &eesave))
+		return 0;
+	if (write_fuse(chip, FUSE_HIGH, chip->facts.fuses_left[FUSE_HIGH] | eesave, deadline, fault) ||
+	    enter_proved(chip, chip->sck_hz, deadline, fault))
+		return -1;
+	return erase_once(chip, deadline, fault);
+}
+
 /* The low byte is clock and its companions: written whole. In the high byte only CKOPT (ATmega8A,
  * 32A) belongs to the clock; the rest waits for configure: a board that loses power half-way should
  * start where a fresh one does, and not in a boot section that is still empty. */
@@ -417,8 +466,9 @@ static int avr_clock(struct chip *chip, deadline_t deadline, struct fault *fault
 	/* Fuses are latched on entry to programming mode (7766J, 28.2.1): out and in again, then
 	 * fast. */
 	if (changed || (chip->programmer->info.sck_control && sck_hz > chip->sck_hz)) {
-		if (enter_proved(chip, sck_hz, deadline, fault)) {
-			if (changed && fault->code == FAIL_CONTACT)
+		int rc = enter_proved(chip, sck_hz, deadline, fault);
+		if (rc) {
+			if (changed && rc != ANOTHER_BOARD && fault->code == FAIL_CONTACT)
 				fault_set(fault, FAIL_FUSE,
 				          "the board does not run with its new clock fuses (low "
 				          "0x%02X): does the "
@@ -501,8 +551,9 @@ static int avr_lock_step(struct chip *chip, deadline_t deadline, struct fault *f
 		return -1;
 	if (chip->recipe->write_lock && write_lock(chip, deadline, fault))
 		return -1;
-	if (enter_proved(chip, sck_hz ? sck_hz : chip->facts.sck_first_hz, deadline, fault)) {
-		if (fault->code == FAIL_CONTACT)
+	int rc = enter_proved(chip, sck_hz ? sck_hz : chip->facts.sck_first_hz, deadline, fault);
+	if (rc) {
+		if (rc != ANOTHER_BOARD && fault->code == FAIL_CONTACT)
 			fault_set(fault, FAIL_FUSE,
 			          "the board does not answer any more with its final fuses and "
 			          "lock bits");

@@ -33,6 +33,7 @@ struct fake {
 	bool absent, unsteady, deaf_to_erase, keeps_flash, busy_for_ever, lost, dead_crystal;
 	uint8_t stuck_fuse[PART_FUSES], stuck_lock; /* bits that refuse to change */
 	unsigned deaf_enters;                       /* so many entries are not answered */
+	bool swap_when_deaf;                        /* and meanwhile another board is set */
 	bool bounces;                               /* unsteady for 10 ms after an entry */
 	uint32_t deaf_above;                        /* Hz, 0 = only physics */
 	uint32_t bad_address;                       /* bit 0 of this flash byte stays 0 */
@@ -109,6 +110,8 @@ static int fake_enter(struct programmer *p, uint32_t sck_hz, uint32_t *used_hz, 
 	memcpy(f->latched, f->fuses, PART_FUSES);
 	f->latched_lock = f->lock;
 	f->entered = hears(f) && !f->deaf_enters;
+	if (f->deaf_enters && f->swap_when_deaf)
+		f->row[0x0E] ^= 0x55;
 	f->deaf_enters -= f->deaf_enters > 0;
 	f->entered_at = clock_now();
 	*used_hz = f->sck;
@@ -981,6 +984,67 @@ static void ckopt_goes_last_when_switched_off(void **state)
 	bench_free(b);
 }
 
+static void a_board_swapped_in_a_silence_gets_no_verdict(void **state)
+{
+	struct bench *b = bench_new("atmega32u4", 0xFF, 0xD8, 0xFB);
+
+	(void)state;
+	put(b, 0, 100, 1);
+	up_to_erase(b);
+	good(b, CLOCK(b));
+	good(b, PROGRAM(b));
+	good(b, VERIFY(b));
+	good(b, CONFIGURE(b));
+	b->fake.deaf_enters = 1;
+	b->fake.swap_when_deaf = true;
+	bad(b, LOCK(b), FAIL_CONTACT);
+	assert_non_null(strstr(b->fault.text, "another one answered"));
+	assert_false(b->chip.attached);
+	bench_free(b);
+}
+
+static void old_eeprom_goes_when_the_recipe_keeps_none(void **state)
+{
+	static const uint8_t locks[] = {0xEF, 0xEC};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct bench *b = bench_new("atmega32u4", 0xFF, 0xD8, 0xFB);
+
+		put(b, 0, 100, 1);
+		b->fake.fuses[FUSE_LOW] = 0xFF;
+		b->fake.fuses[FUSE_HIGH] = 0xD0; /* EESAVE programmed: somebody else's line */
+		b->fake.lock = locks[i];
+		whole_way(b);
+		for (size_t at = 0; at < 1024; at++)
+			assert_int_equal(b->fake.eeprom[at], 0xFF);
+		assert_int_equal(b->fake.fuses[FUSE_HIGH], 0xD8);
+		bench_free(b);
+	}
+	struct bench *b = bench_new("atmega32u4", 0xFF, 0xD0, 0xFB); /* and kept when it asks for that */
+	put(b, 0, 100, 1);
+	b->fake.fuses[FUSE_HIGH] = 0xD1;
+	whole_way(b);
+	assert_int_equal(b->fake.eeprom[7], 0x33);
+	bench_free(b);
+}
+
+static void a_poll_that_times_out_is_not_repeated_for_ever(void **state)
+{
+	struct bench *b = bench_new("atmega32u4", 0xFF, 0xD8, 0xFB);
+
+	(void)state;
+	b->fake.absent = true;
+	for (unsigned i = 0; i < 3; i++)
+		bad(b, ATTACH(b), FAIL_CONTACT);
+	assert_int_equal(b->chip.polls, 3); /* the next one looks for a slower chip */
+	bad(b, chip_avr.attach(&b->chip, clock_now() - 1, &b->fault), FAIL_TIMEOUT);
+	b->fake.absent = false;
+	good(b, ATTACH(b));
+	assert_int_equal(b->chip.facts.retries, 0);
+	bench_free(b);
+}
+
 static void unknown_families_are_not_found(void **state)
 {
 	(void)state;
@@ -1020,6 +1084,9 @@ int main(void)
 	        cmocka_unit_test(an_image_for_a_bigger_chip_is_refused),
 	        cmocka_unit_test(a_mega32a_has_no_poll_and_two_fuses),
 	        cmocka_unit_test(ckopt_goes_last_when_switched_off),
+	        cmocka_unit_test(a_board_swapped_in_a_silence_gets_no_verdict),
+	        cmocka_unit_test(old_eeprom_goes_when_the_recipe_keeps_none),
+	        cmocka_unit_test(a_poll_that_times_out_is_not_repeated_for_ever),
 	        cmocka_unit_test(unknown_families_are_not_found),
 	};
 
