@@ -48,17 +48,18 @@ static int load_crc(const struct conf_node *group, uint32_t *out, struct pogo_er
 	return 0;
 }
 
-static int load_fuses(const struct conf_node *group, const struct part *part, bool *has,
-		      uint8_t fuses[PART_FUSES], struct pogo_error *err)
+/* Fuse bytes as the part has them; missing ones are 0xFF. */
+static int load_fuses(const struct conf_node *group, const char *key, const struct part *part,
+		      bool *has, uint8_t fuses[PART_FUSES], struct pogo_error *err)
 {
 	const struct conf_node *list;
-	if (conf_list(group, "fuses", false, &list, err) != 0)
+	if (conf_list(group, key, false, &list, err) != 0)
 		return -1;
 	*has = list != NULL;
 	if (list == NULL)
 		return 0;
 	if (conf_len(list) != part->fuse_count)
-		return conf_fail(list, err, "\"fuses\": the %s has %d fuse bytes", part->title,
+		return conf_fail(list, err, "\"%s\": the %s has %d fuse bytes", key, part->title,
 				 part->fuse_count);
 	memset(fuses, 0xFF, PART_FUSES);
 	for (size_t i = 0; i < part->fuse_count; i++) {
@@ -97,67 +98,106 @@ static bool has_section(const struct part *part, uint32_t bytes)
 	return false;
 }
 
-static int load_part(const struct conf_node *group, const char *configs, struct bootloader *family,
+/* The parts that the files name, each read once. */
+enum { SHELF_PARTS = 64 };
+
+struct shelf {
+	const char *configs;
+	struct part *parts[SHELF_PARTS];
+	size_t count;
+};
+
+static int shelf_part(struct shelf *shelf, const struct conf_node *group, const char *name,
+		      const struct part **out, struct pogo_error *err)
+{
+	struct pogo_error why;
+	for (size_t i = 0; i < shelf->count; i++) {
+		*out = shelf->parts[i];
+		if (strcmp((*out)->name, name) == 0)
+			return 0;
+	}
+	if (shelf->count == SHELF_PARTS)
+		return conf_fail(group, err, "more than %d parts", SHELF_PARTS);
+	if (part_load(shelf->configs, name, &shelf->parts[shelf->count], &why) != 0)
+		return conf_fail(group, err, "%s", why.text);
+	*out = shelf->parts[shelf->count++];
+	return 0;
+}
+
+static int load_sizes(const struct conf_node *group, const struct part *part,
+		      struct bootloader_part *entry, struct pogo_error *err)
+{
+	int64_t section = 0, reserved = 0;
+	if (conf_int(group, "section", true, 1, part->flash_bytes, &section, err) != 0)
+		return -1;
+	reserved = section;
+	if (conf_int(group, "reserved", false, section, part->flash_bytes, &reserved, err) != 0)
+		return -1;
+	entry->section_bytes = (uint32_t)section;
+	entry->section_start = part->flash_bytes - entry->section_bytes;
+	entry->reserved_bytes = (uint32_t)reserved;
+	if (!has_section(part, entry->section_bytes))
+		return conf_fail(group, err, "the %s has no boot section of %u bytes", part->title,
+				 entry->section_bytes);
+	return 0;
+}
+
+static int load_part(const struct conf_node *group, struct shelf *shelf, struct bootloader *family,
 		     struct pogo_error *err)
 {
-	static const char *const keys[] = {"part", "section", "fuses", "usb", NULL};
+	static const char *const keys[] = {"part", "section", "reserved", "fuses",
+					   "guide", "remark", "usb", NULL};
 	struct bootloader_part *entry = &family->parts[family->part_count];
-	int64_t section = 0;
-	struct part *part;
-	struct pogo_error why;
+	const struct part *part;
 	if (conf_only(group, keys, err) != 0 ||
 	    load_text(group, "part", true, entry->part, sizeof entry->part, err) != 0 ||
-	    load_usb(group, entry->usb, err) != 0 ||
-	    conf_int(group, "section", true, 1, 1 << 20, &section, err) != 0)
+	    load_text(group, "remark", false, entry->remark, sizeof entry->remark, err) != 0 ||
+	    load_usb(group, entry->usb, err) != 0)
 		return -1;
 	if (bootloader_part(family, entry->part) != NULL)
 		return conf_fail(group, err, "part \"%s\" is there twice", entry->part);
-	if (part_load(configs, entry->part, &part, &why) != 0)
-		return conf_fail(group, err, "%s", why.text);
-	entry->section_bytes = (uint32_t)section;
-	entry->section_start = part->flash_bytes - entry->section_bytes;
-	int rc = 0;
-	if (!has_section(part, entry->section_bytes))
-		rc = conf_fail(group, err, "the %s has no boot section of %u bytes", part->title,
-			       entry->section_bytes);
-	if (rc == 0)
-		rc = load_fuses(group, part, &entry->has_fuses, entry->fuses, err);
-	if (rc == 0 && entry->has_fuses)
-		rc = check_fuses(group, family, part, entry->section_bytes, entry->fuses, err);
-	free(part);
-	if (rc == 0)
-		family->part_count++;
-	return rc;
+	if (shelf_part(shelf, group, entry->part, &part, err) != 0 ||
+	    load_sizes(group, part, entry, err) != 0 ||
+	    load_fuses(group, "fuses", part, &entry->has_fuses, entry->fuses, err) != 0 ||
+	    load_fuses(group, "guide", part, &entry->has_guide, entry->guide, err) != 0)
+		return -1;
+	if (entry->has_fuses &&
+	    check_fuses(group, family, part, entry->section_bytes, entry->fuses, err) != 0)
+		return -1;
+	family->part_count++;
+	return 0;
 }
 
-static int load_file(const struct conf_node *group, const char *configs, struct bootloader *family,
+static int load_file(const struct conf_node *group, struct shelf *shelf, struct bootloader *family,
 		     struct pogo_error *err)
 {
-	static const char *const keys[] = {"name",  "title", "part",   "crc32",
+	static const char *const keys[] = {"name",  "title", "part",   "also", "crc32",
 					   "fuses", "usb",   "sketch", NULL};
 	struct bootloader_file *file = &family->files[family->file_count];
-	struct part *part;
+	const struct part *part;
 	if (conf_only(group, keys, err) != 0 ||
 	    load_text(group, "name", true, file->name, sizeof file->name, err) != 0 ||
 	    load_text(group, "title", true, file->title, sizeof file->title, err) != 0 ||
 	    load_text(group, "part", true, file->part, sizeof file->part, err) != 0 ||
+	    load_text(group, "also", false, file->also, sizeof file->also, err) != 0 ||
 	    load_crc(group, &file->crc32, err) != 0 || load_usb(group, file->usb, err) != 0 ||
 	    conf_bool(group, "sketch", false, &file->sketch, err) != 0)
 		return -1;
 	const struct bootloader_part *entry = bootloader_part(family, file->part);
 	if (entry == NULL)
 		return conf_fail(group, err, "part \"%s\" is not in \"parts\"", file->part);
+	if (file->also[0] != '\0' && bootloader_part(family, file->also) == NULL)
+		return conf_fail(group, err, "part \"%s\" is not in \"parts\"", file->also);
 	if (bootloader_file(family, file->crc32) != NULL)
 		return conf_fail(group, err, "crc32 %08X is there twice", file->crc32);
-	if (part_load(configs, file->part, &part, err) != 0)
+	if (shelf_part(shelf, group, file->part, &part, err) != 0 ||
+	    load_fuses(group, "fuses", part, &file->has_fuses, file->fuses, err) != 0)
 		return -1;
-	int rc = load_fuses(group, part, &file->has_fuses, file->fuses, err);
-	if (rc == 0 && file->has_fuses)
-		rc = check_fuses(group, family, part, entry->section_bytes, file->fuses, err);
-	free(part);
-	if (rc == 0)
-		family->file_count++;
-	return rc;
+	if (file->has_fuses &&
+	    check_fuses(group, family, part, entry->section_bytes, file->fuses, err) != 0)
+		return -1;
+	family->file_count++;
+	return 0;
 }
 
 static int load_reset(const struct conf_node *root, enum bootloader_reset *out,
@@ -176,7 +216,7 @@ static int load_reset(const struct conf_node *root, enum bootloader_reset *out,
 	return conf_fail(root, err, "\"reset\" is \"%s\", allowed are boot, application, unknown", text);
 }
 
-static int load_root(const struct conf_node *root, const char *configs, const char *name,
+static int load_root(const struct conf_node *root, struct shelf *shelf, const char *name,
 		     struct bootloader *family, struct pogo_error *err)
 {
 	static const char *const keys[] = {"name", "title", "reset", "lock", "parts", "files", NULL};
@@ -198,24 +238,24 @@ static int load_root(const struct conf_node *root, const char *configs, const ch
 		return conf_fail(root, err, "more than %d parts or %d files", BOOTLOADER_PARTS,
 				 BOOTLOADER_FILES);
 	for (size_t i = 0; i < conf_len(parts); i++)
-		if (load_part(conf_at(parts, i), configs, family, err) != 0)
+		if (load_part(conf_at(parts, i), shelf, family, err) != 0)
 			return -1;
 	for (size_t i = 0; i < conf_len(files); i++)
-		if (load_file(conf_at(files, i), configs, family, err) != 0)
+		if (load_file(conf_at(files, i), shelf, family, err) != 0)
 			return -1;
 	return 0;
 }
 
-static int load_family(const char *configs, const char *file_name, struct bootloader *family,
+static int load_family(struct shelf *shelf, const char *file_name, struct bootloader *family,
 		       struct pogo_error *err)
 {
 	char path[PATH_MAX], name[sizeof family->name];
 	struct conf *conf;
-	snprintf(path, sizeof path, "%s/bootloaders/%s", configs, file_name);
+	snprintf(path, sizeof path, "%s/bootloaders/%s", shelf->configs, file_name);
 	snprintf(name, sizeof name, "%.*s", (int)strlen(file_name) - 4, file_name);
 	if (conf_open(path, &conf, err) != 0)
 		return -1;
-	int rc = load_root(conf_root(conf), configs, name, family, err);
+	int rc = load_root(conf_root(conf), shelf, name, family, err);
 	conf_close(conf);
 	return rc;
 }
@@ -230,6 +270,7 @@ int bootloader_load_all(const char *configs, struct bootloader_set *set, struct 
 {
 	char folder[PATH_MAX];
 	struct dirent **entries = NULL;
+	struct shelf shelf = {.configs = configs};
 	snprintf(folder, sizeof folder, "%s/bootloaders", configs);
 	int count = scandir(folder, &entries, is_cfg, alphasort);
 	*set = (struct bootloader_set){0};
@@ -244,12 +285,14 @@ int bootloader_load_all(const char *configs, struct bootloader_set *set, struct 
 		rc = pogo_fail(err, POGO_SYSTEM, "out of memory");
 	for (int i = 0; i < count; i++) {
 		if (rc == 0)
-			rc = load_family(configs, entries[i]->d_name, &set->family[set->count], err);
+			rc = load_family(&shelf, entries[i]->d_name, &set->family[set->count], err);
 		if (rc == 0)
 			set->count++;
 		free(entries[i]);
 	}
 	free(entries);
+	for (size_t i = 0; i < shelf.count; i++)
+		free(shelf.parts[i]);
 	if (rc != 0)
 		bootloader_set_finish(set);
 	return rc;
@@ -283,6 +326,11 @@ const struct bootloader_file *bootloader_file(const struct bootloader *family, u
 		if (family->files[i].crc32 == crc32)
 			return &family->files[i];
 	return NULL;
+}
+
+bool bootloader_fits(const struct bootloader_file *file, const char *part)
+{
+	return strcmp(file->part, part) == 0 || strcmp(file->also, part) == 0;
 }
 
 bool bootloader_recognise(const struct bootloader_set *set, const struct hex_image *image,

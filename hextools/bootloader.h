@@ -12,7 +12,7 @@
 /* A bootloader family as data: configs/bootloaders/NAME.cfg. A known file is told by the CRC-32 of
  * its image (hex_image_crc32), which neither line ends nor record layout change. */
 
-enum { BOOTLOADER_PARTS = 8, BOOTLOADER_FILES = 24, BOOTLOADER_FAMILIES = 16 };
+enum { BOOTLOADER_PARTS = 16, BOOTLOADER_FILES = 40, BOOTLOADER_FAMILIES = 16 };
 
 /* Where a reset must lead. */
 enum bootloader_reset {
@@ -25,13 +25,17 @@ struct bootloader_part {
 	char part[24];
 	uint32_t section_bytes; /* what its boot section must be */
 	uint32_t section_start;
-	bool has_fuses;
+	uint32_t reserved_bytes; /* end of flash that no application may use: the section or more */
+	bool has_fuses, has_guide;
 	uint8_t fuses[PART_FUSES];
+	uint8_t guide[PART_FUSES]; /* what the guide prints, where the fuses differ from it */
+	char remark[320];          /* a sentence on the fuses, or empty */
 	char usb[12]; /* "03EB:2FF4" while the bootloader runs, or empty */
 };
 
 struct bootloader_file {
 	char name[64], title[64], part[24], usb[12];
+	char also[24]; /* the part's twin that it fits too (AT90USB647 for 646), or empty */
 	uint32_t crc32;
 	bool sketch; /* not the bootloader alone: an example program lies below it */
 	bool has_fuses;
@@ -61,6 +65,7 @@ void bootloader_set_finish(struct bootloader_set *set); /* safe when zeroed */
 /* NULL if there is no such family, part in the family, or file with this image. */
 const struct bootloader *bootloader_find(const struct bootloader_set *set, const char *name);
 const struct bootloader_part *bootloader_part(const struct bootloader *family, const char *part);
+bool bootloader_fits(const struct bootloader_file *file, const char *part);
 const struct bootloader_file *bootloader_file(const struct bootloader *family, uint32_t crc32);
 
 /* The first known file that the image is: *family and *file, or false. */

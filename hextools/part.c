@@ -99,6 +99,66 @@ static int load_memories(const struct conf_node *root, struct part *part, struct
 	return 0;
 }
 
+static int load_vectors(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	static const char *const keys[] = {"count", "bytes", NULL};
+	const struct conf_node *vectors;
+	uint32_t count = 0, bytes = 0;
+	if (conf_group(root, "vectors", false, &vectors, err) != 0)
+		return -1;
+	if (vectors == NULL)
+		return 0;
+	if (conf_only(vectors, keys, err) != 0 || load_u32(vectors, "count", 1, 255, &count, err) != 0 ||
+	    load_u32(vectors, "bytes", 2, 4, &bytes, err) != 0)
+		return -1;
+	if (bytes == 3)
+		return conf_fail(vectors, err, "a vector has 2 or 4 bytes, not 3");
+	part->vector_count = (uint8_t)count;
+	part->vector_bytes = (uint8_t)bytes;
+	return 0;
+}
+
+static int load_startup(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	static const char *const keys[] = {"short_us", "long_us", "extra_ck", NULL};
+	const struct conf_node *startup;
+	uint32_t cycles = 0;
+	if (conf_group(root, "startup", false, &startup, err) != 0)
+		return -1;
+	if (startup == NULL)
+		return 0;
+	if (conf_only(startup, keys, err) != 0 ||
+	    load_u32(startup, "short_us", 1, MAX_WAIT_US, &part->startup_short_us, err) != 0 ||
+	    load_u32(startup, "long_us", 1, MAX_WAIT_US, &part->startup_long_us, err) != 0 ||
+	    load_u32(startup, "extra_ck", 0, 255, &cycles, err) != 0)
+		return -1;
+	part->startup_ck = (uint8_t)cycles;
+	return 0;
+}
+
+/* One level for each code of the BODLEVEL field. */
+static int load_bod(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	const struct conf_node *list;
+	const struct part_fuse_bit *level = part_bit(part, "BODLEVEL");
+	if (conf_list(root, "bod_mv", false, &list, err) != 0)
+		return -1;
+	if (list == NULL)
+		return 0;
+	size_t codes = level != NULL ? (size_t)1 << level->width : 0;
+	if (conf_len(list) != codes || codes > PART_BODS)
+		return conf_fail(list, err, "\"bod_mv\" has %zu levels, BODLEVEL has %zu codes",
+				 conf_len(list), codes);
+	for (size_t i = 0; i < codes; i++) {
+		int64_t value;
+		if (conf_int_at(list, i, -1, 10000, &value, err) != 0)
+			return -1;
+		part->bod_mv[i] = (int16_t)value;
+	}
+	part->bod_count = codes;
+	return 0;
+}
+
 static int load_waits(const struct conf_node *root, struct part *part, struct pogo_error *err)
 {
 	static const char *const keys[] = {"flash_us", "eeprom_us", "erase_us", "fuse_us", NULL};
@@ -114,12 +174,14 @@ static int load_waits(const struct conf_node *root, struct part *part, struct po
 
 static int load_lock(const struct conf_node *root, struct part *part, struct pogo_error *err)
 {
-	static const char *const keys[] = {"mask", "factory", NULL};
+	static const char *const keys[] = {"mask", "factory", "factory_confirmed", NULL};
 	const struct conf_node *lock;
 	uint32_t mask, factory;
+	part->lock_factory_confirmed = true;
 	if (conf_group(root, "lock", true, &lock, err) != 0 || conf_only(lock, keys, err) != 0 ||
 	    load_u32(lock, "mask", 1, 0xFF, &mask, err) != 0 ||
-	    load_u32(lock, "factory", 0, 0xFF, &factory, err) != 0)
+	    load_u32(lock, "factory", 0, 0xFF, &factory, err) != 0 ||
+	    conf_bool(lock, "factory_confirmed", false, &part->lock_factory_confirmed, err) != 0)
 		return -1;
 	part->lock_mask = (uint8_t)mask;
 	part->lock_factory = (uint8_t)factory;
@@ -273,16 +335,46 @@ static int load_source(const struct conf_node *group, enum clock_source *out, st
 			 "\"source\" is \"%s\", allowed are external, rc, crystal, low_crystal, pll", text);
 }
 
+/* The crystals that a code is made for. */
+static int load_range(const struct conf_node *group, struct part_clock *clock, struct pogo_error *err)
+{
+	const struct conf_node *list;
+	int64_t low, high;
+	if (conf_list(group, "range", false, &list, err) != 0)
+		return -1;
+	if (list == NULL)
+		return 0;
+	if (clock->source != CLOCK_CRYSTAL || conf_len(list) != 2)
+		return conf_fail(list, err, "\"range\" is the lowest and highest Hz of a crystal");
+	if (conf_int_at(list, 0, 1, 100000000, &low, err) != 0 ||
+	    conf_int_at(list, 1, low, 100000000, &high, err) != 0)
+		return -1;
+	clock->min_hz = (uint32_t)low;
+	clock->max_hz = (uint32_t)high;
+	return 0;
+}
+
+static int load_clock_title(const struct conf_node *group, struct part_clock *clock,
+			    struct pogo_error *err)
+{
+	const char *title = NULL;
+	if (conf_str(group, "title", false, &title, err) != 0)
+		return -1;
+	return title == NULL ? 0
+			     : load_name(group, "title", clock->title, sizeof clock->title, err);
+}
+
 static int load_clock(const struct conf_node *group, struct part *part, struct pogo_error *err)
 {
-	static const char *const keys[] = {"cksel", "source", "hz", NULL};
+	static const char *const keys[] = {"cksel", "source", "hz", "range", "title", NULL};
 	const struct part_fuse_bit *cksel = part_bit(part, "CKSEL");
 	struct part_clock clock = {.hz = 0};
 	uint8_t range[2] = {0, 0};
 	int64_t hz = 0;
 	if (conf_only(group, keys, err) != 0 || load_bytes(group, "cksel", true, 2, range, err) != 0 ||
 	    load_source(group, &clock.source, err) != 0 ||
-	    conf_int(group, "hz", false, 1, 100000000, &hz, err) != 0)
+	    conf_int(group, "hz", false, 1, 100000000, &hz, err) != 0 ||
+	    load_range(group, &clock, err) != 0 || load_clock_title(group, &clock, err) != 0)
 		return -1;
 	clock.cksel_low = range[0];
 	clock.cksel_high = range[1];
@@ -319,7 +411,7 @@ static int load_root(const struct conf_node *root, const char *name, struct part
 	static const char *const keys[] = {
 		"name",	 "title", "family", "confirmed", "signature", "flash",	     "eeprom",
 		"sram",	 "fuses", "lock",   "waits",	 "boot",      "bits",	     "clocks",
-		"rdy_bsy_poll", NULL};
+		"rdy_bsy_poll", "vectors", "bod_mv", "startup", NULL};
 	if (conf_only(root, keys, err) != 0 ||
 	    load_name(root, "name", part->name, sizeof part->name, err) != 0 ||
 	    load_name(root, "title", part->title, sizeof part->title, err) != 0 ||
@@ -333,7 +425,8 @@ static int load_root(const struct conf_node *root, const char *name, struct part
 	if (load_memories(root, part, err) != 0 || load_waits(root, part, err) != 0 ||
 	    load_lock(root, part, err) != 0 || load_fuses(root, part, err) != 0 ||
 	    load_boot(root, part, err) != 0 || load_bits(root, part, err) != 0 ||
-	    load_clocks(root, part, err) != 0)
+	    load_clocks(root, part, err) != 0 || load_vectors(root, part, err) != 0 ||
+	    load_bod(root, part, err) != 0 || load_startup(root, part, err) != 0)
 		return -1;
 	return 0;
 }
@@ -347,7 +440,7 @@ static int is_cfg(const struct dirent *entry)
 static int unknown_part(const char *folder, const char *name, struct pogo_error *err)
 {
 	struct dirent **entries = NULL;
-	char list[400] = "";
+	char list[600] = "";
 	int count = scandir(folder, &entries, is_cfg, alphasort);
 	for (int i = 0; i < count; i++) {
 		size_t used = strlen(list);
@@ -389,4 +482,41 @@ int part_load(const char *configs, const char *name, struct part **out, struct p
 	}
 	*out = part;
 	return 0;
+}
+
+void part_free_all(struct part **parts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(parts[i]);
+	free(parts);
+}
+
+int part_load_all(const char *configs, struct part ***parts, size_t *count, struct pogo_error *err)
+{
+	char folder[PATH_MAX];
+	struct dirent **entries = NULL;
+	snprintf(folder, sizeof folder, "%s/parts", configs);
+	int files = scandir(folder, &entries, is_cfg, alphasort), rc = 0;
+	*count = 0;
+	*parts = calloc(files > 0 ? (size_t)files : 1, sizeof **parts);
+	if (files < 0)
+		rc = pogo_fail(err, POGO_INPUT, "cannot read the folder \"%s\"", folder);
+	else if (*parts == NULL)
+		rc = pogo_fail(err, POGO_SYSTEM, "out of memory");
+	for (int i = 0; i < files; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "%.*s", (int)strlen(entries[i]->d_name) - 4, entries[i]->d_name);
+		if (rc == 0)
+			rc = part_load(configs, name, &(*parts)[*count], err);
+		if (rc == 0)
+			(*count)++;
+		free(entries[i]);
+	}
+	free(entries);
+	if (rc != 0) {
+		part_free_all(*parts, *count);
+		*parts = NULL;
+		*count = 0;
+	}
+	return rc;
 }

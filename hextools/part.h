@@ -10,7 +10,7 @@
 /* A chip as data: configs/parts/NAME.cfg. Sizes in bytes, addresses are byte addresses, waits in
  * microseconds. A fuse bit that reads 0 is programmed (active). Sources stand in each file. */
 
-enum { PART_FUSES = 3, PART_FUSE_BITS = 24, PART_CLOCKS = 16 };
+enum { PART_FUSES = 3, PART_FUSE_BITS = 24, PART_CLOCKS = 16, PART_BODS = 8 };
 enum part_fuse { FUSE_LOW, FUSE_HIGH, FUSE_EXT };
 
 struct part_fuse_bit {
@@ -25,6 +25,8 @@ struct part_clock {
 	uint8_t cksel_low, cksel_high; /* inclusive range of the CKSEL field */
 	enum clock_source source;
 	uint32_t hz; /* nominal; 0 = whatever crystal or clock the board has */
+	uint32_t min_hz, max_hz; /* what a crystal may be; 0 = not said */
+	char title[48];          /* "internal RC 8 MHz" */
 };
 
 struct part {
@@ -36,6 +38,7 @@ struct part {
 
 	uint32_t flash_bytes, eeprom_bytes, sram_start, sram_bytes;
 	uint16_t flash_page, eeprom_page;
+	uint8_t vector_count, vector_bytes; /* interrupt vectors at 0; 0 = not said */
 
 	uint8_t fuse_count;                  /* 2: no extended fuse, its instructions must not be sent */
 	uint8_t fuse_mask[PART_FUSES];       /* bits that exist; compare and report through it */
@@ -43,6 +46,7 @@ struct part {
 	uint8_t isp_must_be_1[PART_FUSES];   /* RSTDISBL, DWEN: a 0 here ends ISP */
 	uint8_t isp_must_be_0[PART_FUSES];   /* SPIEN */
 	uint8_t lock_mask, lock_factory;
+	bool lock_factory_confirmed; /* false: no data sheet says for sure how it is delivered */
 
 	bool rdy_bsy_poll;     /* F0 instruction exists */
 	bool eeprom_page_isp;  /* C1/C2 exist */
@@ -55,11 +59,20 @@ struct part {
 	size_t bit_count;
 	struct part_clock clocks[PART_CLOCKS];
 	size_t clock_count;
+
+	int16_t bod_mv[PART_BODS]; /* by code of BODLEVEL: millivolts, 0 = off, -1 = reserved */
+	size_t bod_count;          /* 0 = not said */
+	uint32_t startup_short_us, startup_long_us; /* the two waits of the start-up codes; 0 = not said */
+	uint8_t startup_ck;                         /* clock cycles added to each */
 };
 
 /* Loads CONFIGS/parts/NAME.cfg and proves it: units divide sizes, sections lie in flash, bits do not
  * overlap, unknown keys are errors. An unknown name lists the known ones. Caller frees with free(). */
 int part_load(const char *configs, const char *name, struct part **out, struct pogo_error *err);
+
+/* Every part of CONFIGS/parts, ascending by name; *parts is an array of *count pointers. */
+int part_load_all(const char *configs, struct part ***parts, size_t *count, struct pogo_error *err);
+void part_free_all(struct part **parts, size_t count);
 
 /* NULL if the part has no such field. */
 const struct part_fuse_bit *part_bit(const struct part *part, const char *name);

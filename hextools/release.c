@@ -99,7 +99,7 @@ static int recognise(struct release *release, struct pogo_error *err)
 	const struct bootloader_file *file;
 	if (!bootloader_recognise(&release->known, &boot->image, &family, &file))
 		return 0;
-	if (strcmp(file->part, part->name) != 0)
+	if (!bootloader_fits(file, part->name))
 		return pogo_fail(err, POGO_NO, "\"%.150s\" is %s (%s) for %s, not for %s", boot->path,
 				 file->title, family->name, file->part, part->name);
 	if (file->sketch)
