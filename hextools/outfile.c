@@ -46,15 +46,59 @@ static void folder_of(const char *target, char folder[PATH_MAX])
 		snprintf(folder, PATH_MAX, "%.*s", slash == target ? 1 : (int)(slash - target), target);
 }
 
-static int keep_for_direct(struct outfile *file, const void *data, size_t len,
+/* What a sink's flush needs to know. */
+struct target {
+	int fd;
+};
+
+static int flush_to_fd(void *context, const void *data, size_t len)
+{
+	const struct target *target = context;
+	return write_all(target->fd, data, len) == 0 ? 0 : errno;
+}
+
+/* Runs the writer into the file descriptor: 0, -1 = it refused (*err says why), else an errno value. */
+static int fill_fd(int fd, outfile_writer *writer, void *context, struct pogo_error *err)
+{
+	struct target target = {.fd = fd};
+	struct sink sink;
+	if (sink_init(&sink, flush_to_fd, &target, err) != 0)
+		return -1;
+	int rc = writer(context, &sink, err);
+	int number = sink_finish(&sink);
+	return rc != 0 ? -1 : number;
+}
+
+/* Text that is there already, as a writer. */
+struct text {
+	const void *data;
+	size_t len;
+};
+
+static int write_text(void *context, struct sink *sink, struct pogo_error *err)
+{
+	const struct text *text = context;
+	(void)err;
+	sink_put(sink, text->data, text->len);
+	return 0;
+}
+
+static int keep_for_direct(struct outfile *file, outfile_writer *writer, void *context,
 			   struct pogo_error *err)
 {
-	file->data = malloc(len > 0 ? len : 1);
-	if (file->data == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory for the output");
-	if (len > 0)
-		memcpy(file->data, data, len);
-	file->len = len;
+	struct sink_memory memory = {.data = NULL};
+	struct sink sink;
+	if (sink_init(&sink, sink_to_memory, &memory, err) != 0)
+		return -1;
+	int rc = writer(context, &sink, err);
+	if (sink_finish(&sink) != 0 && rc == 0)
+		rc = pogo_fail(err, POGO_SYSTEM, "out of memory for the output");
+	if (rc != 0) {
+		free(memory.data);
+		return -1;
+	}
+	file->data = memory.data;
+	file->len = memory.len;
 	return 0;
 }
 
@@ -82,7 +126,15 @@ static mode_t wanted_mode(const char *target)
 	return 0666 & ~mask;
 }
 
-static int fill_temporary(struct outfile *file, const void *data, size_t len,
+static int drop_temporary(struct outfile *file)
+{
+	unlink(file->temporary);
+	free(file->temporary);
+	file->temporary = NULL;
+	return -1;
+}
+
+static int fill_temporary(struct outfile *file, outfile_writer *writer, void *context,
 			  struct pogo_error *err)
 {
 	int fd = mkostemp(file->temporary, O_CLOEXEC);
@@ -92,27 +144,26 @@ static int fill_temporary(struct outfile *file, const void *data, size_t len,
 		file->temporary = NULL;
 		return pogo_fail_errno(err, number, "cannot write \"%s\"", file->target);
 	}
-	bool ok = write_all(fd, data, len) == 0 && fchmod(fd, wanted_mode(file->target)) == 0 &&
-		  fsync(fd) == 0;
-	int number = errno;
-	if (close(fd) != 0 && ok) {
-		ok = false;
+	int number = fill_fd(fd, writer, context, err);
+	if (number == 0 && (fchmod(fd, wanted_mode(file->target)) != 0 || fsync(fd) != 0))
 		number = errno;
-	}
-	if (ok)
+	if (close(fd) != 0 && number == 0)
+		number = errno;
+	if (number == 0)
 		return 0;
-	unlink(file->temporary);
-	free(file->temporary);
-	file->temporary = NULL;
-	return pogo_fail_errno(err, number, "cannot write \"%s\"", file->target);
+	drop_temporary(file);
+	if (number > 0)
+		pogo_fail_errno(err, number, "cannot write \"%s\"", file->target);
+	return -1;
 }
 
-static int stage(struct outfile *file, const char *path, const void *data, size_t len,
-		 struct pogo_error *err)
+/* Where the bytes will go: file->target, NULL for standard output; *direct if not through a temporary. */
+static int find_target(struct outfile *file, const char *path, bool *direct, struct pogo_error *err)
 {
 	struct stat st;
+	*direct = true;
 	if (strcmp(path, "-") == 0)
-		return keep_for_direct(file, data, len, err);
+		return 0;
 	bool exists = stat(path, &st) == 0;
 	if (exists && S_ISDIR(st.st_mode))
 		return pogo_fail(err, POGO_INPUT, "cannot write \"%s\": it is a folder", path);
@@ -121,13 +172,22 @@ static int stage(struct outfile *file, const char *path, const void *data, size_
 	if (file->target == NULL)
 		return pogo_fail_errno(err, errno, "cannot write \"%s\"", path);
 	if (exists && !S_ISREG(st.st_mode))
-		return keep_for_direct(file, data, len, err);
+		return 0;
+	*direct = false;
 	if (exists && access(file->target, W_OK) != 0)
 		return pogo_fail_errno(err, errno, "cannot write \"%s\"", path);
 	file->temporary = temporary_name(file->target);
-	if (file->temporary == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory for the output");
-	return fill_temporary(file, data, len, err);
+	return file->temporary != NULL ? 0 : pogo_fail(err, POGO_SYSTEM, "out of memory for the output");
+}
+
+static int stage(struct outfile *file, const char *path, outfile_writer *writer, void *context,
+		 struct pogo_error *err)
+{
+	bool direct;
+	if (find_target(file, path, &direct, err) != 0)
+		return -1;
+	return direct ? keep_for_direct(file, writer, context, err)
+		      : fill_temporary(file, writer, context, err);
 }
 
 /* Folder and name of two targets lead to one file (or both are standard output). */
@@ -146,14 +206,14 @@ static bool same_target(const char *a, const char *b)
 	       st_a.st_ino == st_b.st_ino;
 }
 
-int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,
-		  struct pogo_error *err)
+int outfile_stage_from(struct outfile_set *set, const char *path, outfile_writer *writer, void *context,
+		       struct pogo_error *err)
 {
 	if (set->count == OUTFILE_SET)
 		return pogo_fail(err, POGO_INPUT, "more than %d output files at once", OUTFILE_SET);
 	struct outfile *file = &set->files[set->count];
 	*file = (struct outfile){0};
-	if (stage(file, path, data, len, err) != 0) {
+	if (stage(file, path, writer, context, err) != 0) {
 		outfile_free(file);
 		return -1;
 	}
@@ -167,6 +227,13 @@ int outfile_stage(struct outfile_set *set, const char *path, const void *data, s
 	}
 	set->count++;
 	return 0;
+}
+
+int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,
+		  struct pogo_error *err)
+{
+	struct text text = {data, len};
+	return outfile_stage_from(set, path, write_text, &text, err);
 }
 
 static int write_direct(const struct outfile *file, struct pogo_error *err)
@@ -232,12 +299,44 @@ void outfile_discard(struct outfile_set *set)
 	set->count = 0;
 }
 
+/* To standard output or a device, as it comes. */
+static int stream_direct(const struct outfile *file, outfile_writer *writer, void *context,
+			 struct pogo_error *err)
+{
+	int fd = STDOUT_FILENO;
+	if (file->target != NULL)
+		fd = open(file->target, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return pogo_fail_errno(err, errno, "cannot write \"%s\"", file->target);
+	int number = fill_fd(fd, writer, context, err);
+	if (file->target != NULL && close(fd) != 0 && number == 0)
+		number = errno;
+	if (number <= 0)
+		return number;
+	if (file->target == NULL)
+		return pogo_fail_errno(err, number, "cannot write to standard output");
+	return pogo_fail_errno(err, number, "cannot write \"%s\"", file->target);
+}
+
+int outfile_write_from(const char *path, outfile_writer *writer, void *context, struct pogo_error *err)
+{
+	struct outfile_set set = {.count = 1};
+	struct outfile *file = &set.files[0];
+	bool direct;
+	int rc = find_target(file, path, &direct, err);
+	if (rc == 0)
+		rc = direct ? stream_direct(file, writer, context, err)
+			    : fill_temporary(file, writer, context, err);
+	if (rc == 0 && !direct)
+		return outfile_commit(&set, err);
+	outfile_discard(&set);
+	return rc;
+}
+
 int outfile_write(const char *path, const void *data, size_t len, struct pogo_error *err)
 {
-	struct outfile_set set = {.count = 0};
-	if (outfile_stage(&set, path, data, len, err) != 0)
-		return -1;
-	return outfile_commit(&set, err);
+	struct text text = {data, len};
+	return outfile_write_from(path, write_text, &text, err);
 }
 
 static int read_all(int fd, const char *path, size_t expected, char **data, size_t *len,

@@ -4,10 +4,16 @@
 #include <stddef.h>
 
 #include "hextools/err.h"
+#include "hextools/sink.h"
 
 /* Files appear whole or not at all: a temporary beside the target, fsync, rename, fsync of the folder.
  * "-" writes to standard output. A target that is a device or a pipe is written directly. */
 int outfile_write(const char *path, const void *data, size_t len, struct pogo_error *err);
+
+/* The same for bytes that a writer makes piece by piece, so that the whole is never in memory. What the
+ * writer can refuse it refuses before its first byte, which on standard output nobody takes back. */
+typedef int outfile_writer(void *context, struct sink *sink, struct pogo_error *err);
+int outfile_write_from(const char *path, outfile_writer *writer, void *context, struct pogo_error *err);
 
 /* Several files that belong together: stage each (everything that can fail early fails here, and no
  * target has changed yet), then commit all, or discard. After either the set is empty again; a zeroed
@@ -28,6 +34,8 @@ struct outfile_set {
 
 int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,
 		  struct pogo_error *err);
+int outfile_stage_from(struct outfile_set *set, const char *path, outfile_writer *writer, void *context,
+		       struct pogo_error *err);
 int outfile_commit(struct outfile_set *set, struct pogo_error *err);
 void outfile_discard(struct outfile_set *set);
 

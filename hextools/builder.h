@@ -1,0 +1,55 @@
+#ifndef POGO_HEXTOOLS_BUILDER_H
+#define POGO_HEXTOOLS_BUILDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hextools/image.h"
+
+/* Collects a file's bytes in the order in which they come and makes an image of them at the end: no
+ * search and no copy for what comes ascending, one sort for what does not. */
+
+struct builder_block; /* memory for short pieces */
+
+struct builder {
+	uint8_t *put, *limit;  /* the open piece grows here */
+	uint64_t next;         /* the address that continues it; none open: above 2^32 */
+	uint64_t expected;     /* at most so many bytes are still to come; a hint for big pieces */
+
+	/* private */
+	struct hex_segment open;    /* room 0: lies in a block */
+	struct hex_segment *pieces;
+	size_t count, room;
+	bool sorted;                /* ascending and apart */
+	struct builder_block *blocks;
+};
+
+void builder_init(struct builder *builder);
+void builder_abandon(struct builder *builder); /* after an error; harmless after finish */
+
+/* [addr, addr + len) must lie below 2^32. */
+int builder_add(struct builder *builder, uint32_t addr, const void *bytes, size_t len,
+		struct pogo_error *err);
+
+/* The fast way for a reader that decodes in place: if true, len bytes may be written at builder->put
+ * and are part of the image once builder_advance was called. */
+static inline bool builder_continues(const struct builder *builder, uint32_t addr, size_t len)
+{
+	return builder->next == addr && (size_t)(builder->limit - builder->put) >= len;
+}
+
+static inline void builder_advance(struct builder *builder, size_t len)
+{
+	builder->put += len;
+	builder->next += len;
+}
+
+bool builder_empty(const struct builder *builder);
+
+/* Moves all into *image (initialised, empty). An address with two different values: POGO_NO and
+ * *conflict. The builder is empty afterwards in any case. */
+int builder_finish(struct builder *builder, struct hex_image *image, struct hex_conflict *conflict,
+		   struct pogo_error *err);
+
+#endif
