@@ -432,7 +432,9 @@ static void count_verdict(struct attempt *attempt)
 		atomic_fetch_add(&shared->passed, 1);
 	} else if (fail_is_error(attempt->fault.code)) {
 		attempt->verdict = SLOT_ERROR;
-		atomic_fetch_add(&shared->errors, 1);
+		/* A slot where nobody set a board is no board that did not pass. */
+		if (attempt->fault.code != FAIL_NO_BOARD)
+			atomic_fetch_add(&shared->errors, 1);
 	} else {
 		attempt->verdict = SLOT_FAIL;
 		atomic_fetch_add(&shared->failed, 1);

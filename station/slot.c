@@ -28,6 +28,7 @@ enum {
 	OPEN_MS = 3000,
 	REPLUG_MS = 2000,
 	SEEN_GONE_MS = 1000, /* a board that fell silent must stay silent that long */
+	HUNG_TRIES = 2,      /* looks in a row that all took ATTACH_MS: no chip is that slow */
 };
 
 struct bay { /* what the thread knows */
@@ -200,6 +201,7 @@ static bool wait_board(struct bay *bay)
 	struct fault fault;
 	int64_t limit_ns = (int64_t)bay->shared->no_board_s * 1000000000;
 	int64_t since = clock_now();
+	unsigned late = 0;
 
 	memset(&bay->chip.facts, 0, sizeof bay->chip.facts);
 	enter_state(bay, SLOT_WAITING, NULL);
@@ -210,7 +212,16 @@ static bool wait_board(struct bay *bay)
 			drop_programmer(bay, &fault);
 			return false;
 		}
-		if (fault.code != FAIL_CONTACT)
+		late = fault.code == FAIL_TIMEOUT ? late + 1 : 0;
+		if (late >= HUNG_TRIES) {
+			/* "Set a board" would be a lie: no board will ever be seen there. */
+			fault_set(&fault, FAIL_PROGRAMMER_LOST,
+			          "the programmer does not answer any more; unplug it and plug it "
+			          "in again");
+			drop_programmer(bay, &fault);
+			return false;
+		}
+		if (fault.code != FAIL_CONTACT && fault.code != FAIL_TIMEOUT)
 			say(bay, fault.text);
 		if (limit_ns > 0 && !bay->recorded_no_board && clock_now() - since >= limit_ns)
 			record_no_board(bay);
@@ -289,7 +300,10 @@ static void wait_removal(struct bay *bay)
 		} else if (fault.code == FAIL_PROGRAMMER_LOST) {
 			drop_programmer(bay, &fault);
 			return;
-		} else if (fault.code != FAIL_TIMEOUT) {
+		} else if (fault.code != FAIL_CONTACT) {
+			/* The programmer's trouble: says nothing about the board. */
+			say(bay, fault.text);
+		} else {
 			if (misses++ == 0)
 				silent_since = clock_now();
 			if (misses >= 2 && clock_now() - silent_since >= settle_ns)

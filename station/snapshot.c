@@ -115,6 +115,8 @@ static void count_result(struct snapshot *snapshot, struct slot_snapshot *slot, 
 {
 	bool passed = event->fault.code == FAIL_NONE;
 
+	if (event->fault.code == FAIL_NO_BOARD)
+		return; /* what nobody set is no board */
 	snapshot->finished++;
 	slot->attempts++;
 	if (!passed && fail_is_error(event->fault.code)) {

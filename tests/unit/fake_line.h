@@ -22,6 +22,7 @@ enum { FAKE_PODS = 4 };
 struct fake_pod {
 	char path[40];
 	atomic_bool plugged, refused; /* refused: opening fails with a sentence */
+	atomic_bool hung, stalls;     /* a look for a board times out, or is refused */
 	atomic_int board;             /* 0 = none, else which one; its silicon id */
 	atomic_int fail_step;         /* enum slot_step whose call fails, 0 = none */
 	atomic_int fail_code;         /* FAIL_PROGRAMMER_LOST unplugs as well */
@@ -237,6 +238,10 @@ static int fake_step(struct chip *chip, enum slot_step step, struct fault *fault
 static int fake_attach(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	(void)deadline;
+	if (pod_of(chip)->hung)
+		return fault_set(fault, FAIL_TIMEOUT, "time ran out");
+	if (pod_of(chip)->stalls)
+		return fault_set(fault, FAIL_WRITE, "the programmer refused");
 	if (fake_contact(chip, fault) != 0)
 		return -1;
 	if (!chip->attached) {

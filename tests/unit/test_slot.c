@@ -360,6 +360,8 @@ static void test_the_count_is_for_all_slots_together(void **state)
 	f->host.pods[1].board = 2;
 	start(f, 2);
 	await_state(f, 0, SLOT_PASS);
+	while (f->shared.passed < 2)
+		clock_sleep_us(1000);
 	f->host.pods[0].board = 0;
 	f->host.pods[1].board = 0;
 	await_state(f, 0, SLOT_WAITING);
@@ -534,6 +536,49 @@ static void test_no_board_for_long_is_logged_once(void **state)
 	                 1);
 }
 
+static void test_no_board_is_no_board_that_failed(void **state)
+{
+	struct fixture *f = *state;
+
+	f->shared.no_board_s = 1;
+	start(f, 1);
+	assert_int_equal(await_result(f, 0).fault.code, FAIL_NO_BOARD);
+	end(f);
+	assert_int_equal(f->shared.errors, 0); /* the run's exit code is about boards */
+}
+
+static void test_a_programmer_that_hangs_is_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, 1);
+	await_state(f, 0, SLOT_WAITING);
+	f->host.pods[0].hung = true;
+	await_state(f, 0, SLOT_ABSENT);
+	assert_non_null(strstr(await(f, 0, EVENT_NOTE, SLOT_STATES).text, "unplug it"));
+	f->host.pods[0].hung = false;
+	await_state(f, 0, SLOT_WAITING);
+	f->host.pods[0].board = 1;
+	assert_int_equal(await_result(f, 0).fault.code, FAIL_NONE);
+}
+
+static void test_a_refused_look_is_no_removal(void **state)
+{
+	struct fixture *f = *state;
+
+	f->host.pods[0].board = 1;
+	start(f, 1);
+	await_state(f, 0, SLOT_PASS);
+	f->host.pods[0].stalls = true;
+	assert_non_null(strstr(await(f, 0, EVENT_NOTE, SLOT_STATES).text, "refused"));
+	clock_sleep_us(700 * 1000);
+	f->host.pods[0].stalls = false;
+	clock_sleep_us(700 * 1000);
+	assert_int_equal(f->shared.started, 1); /* the board that passed lies there still */
+	f->host.pods[0].board = 0;
+	await_state(f, 0, SLOT_WAITING);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -559,6 +604,9 @@ int main(void)
 	        T(test_garbage_in_the_serial_field_is_no_serial),
 	        T(test_a_locked_board_counts_as_new),
 	        T(test_no_board_for_long_is_logged_once),
+	        T(test_no_board_is_no_board_that_failed),
+	        T(test_a_programmer_that_hangs_is_not_waited_for),
+	        T(test_a_refused_look_is_no_removal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
