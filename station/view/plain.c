@@ -81,6 +81,19 @@ static void say_run_end(struct plain_view *view, const struct event *event, cons
 	    (unsigned long long)totals.units_first_pass, (unsigned long long)totals.units);
 }
 
+/* The line begins with the slot's name: the sentence need not say it again. */
+static const char *without_slot(const struct event *event, const struct snapshot *snapshot)
+{
+	const struct slot_snapshot *slot = snapshot_slot(snapshot, event->slot);
+	const char *text = event->text;
+	size_t length = slot ? strlen(slot->name) : 0;
+
+	if (!slot || strncmp(text, "slot ", 5) != 0 || strncmp(text + 5, slot->name, length) != 0)
+		return text;
+	text += 5 + length;
+	return (*text == ':' || *text == ',') && text[1] == ' ' ? text + 2 : event->text;
+}
+
 static void say_result(struct plain_view *view, const struct event *event, const struct snapshot *snapshot)
 {
 	const char *serial = event->serial[0] ? event->serial : "-";
@@ -92,7 +105,7 @@ static void say_result(struct plain_view *view, const struct event *event, const
 		say(view, event, snapshot, "PASS   %s  %s", serial, seconds);
 	else
 		say(view, event, snapshot, "%-5s  %s  %s  %s: %s", fail_is_error(code) ? "ERROR" : "FAIL",
-		    serial, seconds, fail_name(code), event->text);
+		    serial, seconds, fail_name(code), without_slot(event, snapshot));
 }
 
 /* PASS, FAIL and ERROR have their result line; what remains to be said of a state is what to do. */
@@ -137,7 +150,7 @@ static void plain_view_event(struct view *base, const struct event *event, const
 		say_run_end(view, event, snapshot);
 		break;
 	case EVENT_NOTE:
-		say(view, event, snapshot, "note: %s", event->text);
+		say(view, event, snapshot, "note: %s", without_slot(event, snapshot));
 		break;
 	case EVENT_STATE:
 		say_state(view, event, snapshot);

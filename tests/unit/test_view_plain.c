@@ -84,7 +84,7 @@ static void a_run_reads_as_a_list(void **state)
 	expect(&stage, state_of(0, SLOT_PASS), "");
 	expect(&stage, state_of(0, SLOT_WAITING), "21:40:00  1   waiting: set a board\n");
 	expect(&stage, fail,
-	       "21:40:00  10  FAIL   KB2  1.3 s  VERIFY: slot 10, verify: 0x1A80 is 0xFF, not 0x7F\n");
+	       "21:40:00  10  FAIL   KB2  1.3 s  VERIFY: verify: 0x1A80 is 0xFF, not 0x7F\n");
 	expect(&stage, (struct event){ .kind = EVENT_RUN_END, .slot = -1, .wall_ms = 65000 },
 	       "21:41:05      run 7 ended after 1:05: 2 attempts, 1 passed, 1 failed, 0 errors\n"
 	       "21:41:05      first pass yield 50.0 % (1 of 2 units; errors are in no yield)\n");
@@ -99,6 +99,10 @@ static void nothing_steers_the_terminal(void **state)
 	(void)state;
 	start(&stage);
 	expect(&stage, note, "21:40:00      note: a?[2Jb?c??d – ü\n");
+	note = (struct event){ .kind = EVENT_NOTE, .slot = 1, .text = "slot 10: plug it in" };
+	expect(&stage, note, "21:40:00  10  note: plug it in\n");
+	note.slot = 0; /* about slot 1, and speaks of another */
+	expect(&stage, note, "21:40:00  1   note: slot 10: plug it in\n");
 	stop(&stage);
 }
 
