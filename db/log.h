@@ -18,8 +18,10 @@ struct log_error {
 
 struct log;
 
+enum { LOG_RECOVERY_NAMES = 4 };
 struct log_recovery { /* what opening had to put right after a crash */
 	unsigned runs, attempts, serials; /* closed as interrupted; serials now IN DOUBT */
+	char names[LOG_RECOVERY_NAMES][48]; /* the first of those serials; "" = no more */
 };
 
 /* Opens or creates, applies schema steps (backing the file up first when it holds data), closes what a

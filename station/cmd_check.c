@@ -92,6 +92,8 @@ static void print_plan(const struct recipe *recipe)
 	print_serial(recipe);
 	printf("each board identify%s, erase, clock fuses, program, verify, fuses, lock\n",
 	       recipe->serial.wanted ? ", serial" : "");
+	if (recipe->note[0] != '\0')
+		printf("note       %s\n", recipe->note);
 }
 
 static int check_station(const char *path, struct pogo_error *err)

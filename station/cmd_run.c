@@ -15,7 +15,7 @@ static const char help[] =
         "usage: pogo-station run RECIPE [options]\n"
         "\n"
         "Flashes every board that is set on a slot, until the count is reached or you end it.\n"
-        "Ctrl-C once finishes the boards in work, twice aborts them.\n"
+        "Ctrl-C once (q in the tui) finishes the boards in work, twice (Q) aborts them.\n"
         "\n"
         "  --station FILE    which slot is at which USB port (`pogo-station learn` writes one);\n"
         "                    without it every known programmer that is plugged is a slot\n"
@@ -31,14 +31,13 @@ static const char help[] =
         "Exit code: 0 all boards passed; 1 some did not; 2 wrong words or unusable files; 3 the\n"
         "device or the system failed, which includes a log that cannot be written.\n";
 
-/* The one thing a signal handler can reach. */
-static volatile sig_atomic_t stop_signals;
+/* The one thing a signal handler can reach; atomic, for it runs on any thread. */
+static atomic_int stop_signals;
 
 static void on_stop(int signal_number)
 {
 	(void)signal_number;
-	if (stop_signals < 2)
-		stop_signals++;
+	atomic_fetch_add(&stop_signals, 1);
 }
 
 static void catch_signals(void)
@@ -50,6 +49,10 @@ static void catch_signals(void)
 	sigemptyset(&ignore.sa_mask);
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
+	/* A closed terminal window must not kill a board in work; nohup's wish is kept. */
+	struct sigaction hang_up;
+	if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &stop, NULL);
 	/* A reader that goes away and a file that may not grow are errors of write(), told where
 	 * they happen, and no reason to die in the middle of a board. */
 	sigaction(SIGPIPE, &ignore, NULL);

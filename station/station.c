@@ -140,8 +140,13 @@ static int load_files(struct station *station, struct pogo_error *err)
 
 	if (conf_dir(options->configs, configs, sizeof configs, err) != 0)
 		return -1;
-	if (recipe_load(configs, options->recipe_path, &station->recipe, err) != 0)
+	if (recipe_load(configs, options->recipe_path, &station->recipe, err) != 0) {
+		/* `check` asked whether the recipe is good, and the answer is no. A run was to flash
+		 * boards: to it a recipe that must not be used is unusable input. */
+		if (err->kind == POGO_NO)
+			err->kind = POGO_INPUT;
 		return -1;
+	}
 	station->shared.programmer_for =
 	        seams != NULL ? seams->programmer_for : slot_programmer_for;
 	station->shared.chip_driver =
@@ -248,23 +253,37 @@ static void show_whole(struct station *station, enum event_kind kind, const char
 	show(station, &event);
 }
 
+/* ": KB000012, KB000013 and others" */
+static void name_serials(const struct log_recovery *recovery, char *text, size_t size)
+{
+	unsigned named = 0;
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (; named < LOG_RECOVERY_NAMES && recovery->names[named][0] != '\0'; named++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s",
+		                         named == 0 ? ": " : ", ", recovery->names[named]);
+	if (named > 0 && named < recovery->serials)
+		snprintf(text + used, size - used, " and others");
+}
+
 static void tell_recovery(struct station *station)
 {
 	const struct log_recovery *recovery = &station->recovery;
-	char text[320];
+	char names[LOG_RECOVERY_NAMES * 50 + 16], text[320];
 
 	if (recovery->runs == 0 && recovery->attempts == 0 && recovery->serials == 0)
 		return;
+	name_serials(recovery, names, sizeof names);
 	if (recovery->attempts == 0 && recovery->serials == 0)
 		snprintf(text, sizeof text,
 		         "the last run was interrupted between two boards: nothing is in doubt");
 	else
 		snprintf(text, sizeof text,
 		         "the last run was interrupted: %u attempt%s closed as interrupted, %u "
-		         "serial "
-		         "number%s in doubt",
+		         "serial number%s in doubt%s",
 		         recovery->attempts, recovery->attempts == 1 ? "" : "s", recovery->serials,
-		         recovery->serials == 1 ? "" : "s");
+		         recovery->serials == 1 ? "" : "s", names);
 	show_whole(station, EVENT_NOTE, text);
 }
 
@@ -283,23 +302,29 @@ static bool absorb_batch(struct station *station, int timeout_ms)
 static void obey(struct station *station, enum view_wish wish, int signals)
 {
 	struct slot_shared *shared = &station->shared;
+	bool abort = wish == VIEW_ABORT || signals >= 2, finish = wish != VIEW_GO_ON || signals >= 1;
 
-	if (wish == VIEW_ABORT || signals >= 2)
-		atomic_store(&shared->abort, true);
-	if (wish != VIEW_GO_ON || signals >= 1)
+	/* Both are told once: whoever pressed must see that it was heard. */
+	if (abort && !atomic_exchange(&shared->abort, true))
+		show_whole(station, EVENT_NOTE,
+		           "aborting: boards in work are stopped and logged as ABORTED");
+	else if (finish && !atomic_load(&shared->finish))
+		show_whole(station, EVENT_NOTE,
+		           "finishing: boards in work end, no new one starts; once more aborts them");
+	if (finish)
 		atomic_store(&shared->finish, true);
 }
 
 /* Until every slot has ended. Ending slots may sit in wait_change, and a wake counts only for waits
  * that have begun: so it is repeated. */
-static void watch(struct station *station, const volatile int *stop_signals)
+static void watch(struct station *station, const atomic_int *stop_signals)
 {
 	struct slot_shared *shared = &station->shared;
 
 	while (atomic_load(&shared->alive) > 0) {
 		absorb_batch(station, TICK_MS);
 		obey(station, station->view->ops->tick(station->view, station->snapshot),
-		     stop_signals != NULL ? *stop_signals : 0);
+		     stop_signals != NULL ? atomic_load(stop_signals) : 0);
 		if (station->sink_view != NULL)
 			station->sink_view->ops->tick(station->sink_view, station->snapshot);
 		if (recorder_broken(station->recorder))
@@ -333,7 +358,7 @@ static void summarize(struct station *station, struct station_summary *summary)
 	summary->attempts = summary->passed + summary->failed + summary->errors;
 }
 
-static int run(struct station *station, const volatile int *stop_signals,
+static int run(struct station *station, const atomic_int *stop_signals,
                struct station_summary *summary, struct pogo_error *err)
 {
 	char why[480];
@@ -379,7 +404,7 @@ static void tear_down(struct station *station)
 }
 
 int station_run(const struct station_options *options, struct view *view,
-                const volatile int *stop_signals, struct station_summary *summary,
+                const atomic_int *stop_signals, struct station_summary *summary,
                 struct pogo_error *err)
 {
 	struct station *station = calloc(1, sizeof *station);

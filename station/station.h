@@ -1,6 +1,7 @@
 #ifndef POGO_STATION_STATION_H
 #define POGO_STATION_STATION_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "hextools/err.h"
@@ -55,7 +56,7 @@ int station_port_order(const char *a, const char *b);
 /* Runs until the count is reached or the view (or *stop_signals, raised by a signal handler: 1
  * finish, 2 abort) wants it to end. */
 int station_run(const struct station_options *options, struct view *view,
-                const volatile int *stop_signals, struct station_summary *summary,
+                const atomic_int *stop_signals, struct station_summary *summary,
                 struct pogo_error *err);
 
 #endif

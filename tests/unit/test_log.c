@@ -328,6 +328,9 @@ static void test_crash(void **state)
 	assert_int_equal(recovery.runs, 1);
 	assert_int_equal(recovery.attempts, 2);
 	assert_int_equal(recovery.serials, 2);
+	assert_string_equal(recovery.names[0], "KB-0007");
+	assert_string_equal(recovery.names[1], "KB-0008");
+	assert_string_equal(recovery.names[2], "");
 	expect(bench, "SELECT group_concat(state, ',') FROM serials", "IN DOUBT,IN DOUBT,COMMITTED");
 	expect(bench, "SELECT sentence FROM attempts WHERE id = 1", "interrupted: the station stopped in step program");
 	expect(bench, "SELECT status || code || interrupted || coalesce(step, '-') FROM attempts WHERE id = 2",

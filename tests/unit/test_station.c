@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "db/log.h"
 #include "hextools/ihex.h"
 #include "hextools/outfile.h"
 #include "station/station.h"
@@ -24,7 +25,7 @@ struct fake_view {
 	int boards; /* the next board's number */
 	int begins, ends, results, passes;
 	enum view_wish wish; /* after the first result */
-	char note[320];
+	char note[320], first_note[320];
 };
 
 struct line {
@@ -48,6 +49,8 @@ static void view_event(struct view *view, const struct event *event,
 	fake->ends += event->kind == EVENT_RUN_END;
 	fake->results += event->kind == EVENT_RESULT;
 	fake->passes += event->kind == EVENT_STATE && event->state == SLOT_PASS;
+	if (event->kind == EVENT_NOTE && fake->first_note[0] == '\0')
+		snprintf(fake->first_note, sizeof fake->first_note, "%s", event->text);
 	if (event->kind == EVENT_NOTE)
 		snprintf(fake->note, sizeof fake->note, "%s", event->text);
 	if (event->kind != EVENT_STATE || !fake->operates)
@@ -226,11 +229,12 @@ static void test_a_wish_to_finish_is_obeyed(void **state)
 	line->view.wish = VIEW_FINISH;
 	run(line);
 	assert_int_equal(line->result, 0);
+	assert_non_null(strstr(line->view.note, "finishing"));
 	assert_true(line->summary.passed >= 1);
 	assert_int_equal(line->summary.errors, 0);
 }
 
-static volatile int *signals_of_run; /* for the one test below */
+static const atomic_int *signals_of_run; /* for the one test below */
 
 static void *run_with_signals(void *arg)
 {
@@ -244,7 +248,7 @@ static void *run_with_signals(void *arg)
 static void test_two_signals_abort(void **state)
 {
 	struct line *line = *state;
-	volatile int signals = 0;
+	atomic_int signals = 0;
 	pthread_t thread;
 
 	line->host.pods[0].hold_step = STEP_PROGRAM; /* only an abort ends this board */
@@ -294,6 +298,61 @@ static void test_a_bad_recipe_opens_no_log(void **state)
 	assert_int_equal(line->err.kind, POGO_INPUT);
 	assert_int_equal(access(line->db, F_OK), -1);
 	assert_int_equal(line->host.pods[0].opens, 0);
+}
+
+static void test_a_recipe_that_must_not_be_used_is_unusable_input(void **state)
+{
+	struct line *line = *state;
+	char *text, *digest;
+	size_t len;
+
+	assert_int_equal(infile_read(line->recipe, &text, &len, NULL), 0);
+	digest = strstr(text, "image_sha256 = \"");
+	assert_non_null(digest);
+	memcpy(digest + 16, "0000", 4);
+	write_text(line->recipe, text);
+	free(text);
+	run(line);
+	assert_int_equal(line->result, -1);
+	assert_int_equal(line->err.kind, POGO_INPUT); /* `check` says POGO_NO: there it is the answer */
+}
+
+/* Three runs that died with five boards under way each. */
+static void die_thrice(const struct line *line)
+{
+	for (int i = 0; i < 3; i++) {
+		struct log *log = NULL;
+		struct log_error err;
+		struct log_recovery recovery;
+		int64_t run_id, attempt;
+		struct log_run begin = {.product = "test", .now_ms = 1};
+		struct log_attempt open = {.slot = "1", .port = "1-1", .now_ms = 2};
+		enum log_serial_result result;
+		char serial[48];
+
+		assert_int_equal(log_open(line->db, 1, &log, &recovery, &err), 0);
+		assert_int_equal(log_run_begin(log, &begin, &run_id, &err), 0);
+		for (int k = 0; k < 5; k++) {
+			open.run_id = run_id;
+			assert_int_equal(log_attempt_open(log, &open, &attempt, &err), 0);
+			struct log_serial_wish wish = {.attempt_id = attempt, .product = "test",
+			                               .prefix = "KB", .width = 6, .first = 1};
+			assert_int_equal(log_serial_claim(log, &wish, serial, &result, &err), 0);
+		}
+		log_close(log);
+	}
+}
+
+static void test_numbers_in_doubt_are_named(void **state)
+{
+	struct line *line = *state;
+
+	die_thrice(line);
+	line->options.count = 1;
+	run(line);
+	assert_int_equal(line->result, 0);
+	assert_non_null(strstr(line->view.first_note, "5 serial numbers in doubt: KB000011, KB000012, "
+	                                              "KB000013, KB000014 and others"));
 }
 
 static void test_an_unwritable_log_starts_nothing(void **state)
@@ -412,6 +471,8 @@ int main(void)
 	        T(test_a_failed_board_is_counted),
 	        T(test_no_programmer_is_told),
 	        T(test_a_bad_recipe_opens_no_log),
+	        T(test_a_recipe_that_must_not_be_used_is_unusable_input),
+	        T(test_numbers_in_doubt_are_named),
 	        T(test_an_unwritable_log_starts_nothing),
 	        T(test_a_log_that_breaks_ends_the_run),
 	        T(test_events_go_to_a_file),
