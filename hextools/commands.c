@@ -13,6 +13,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{"fuses", cmd_fuses},
 	{"info", cmd_info},
 	{"merge", cmd_merge},
 	{"release", cmd_release},
@@ -25,6 +26,7 @@ static const char help[] =
 	"  pogo-hex merge -o OUT IN[@OFFSET]...    several files into one\n"
 	"  pogo-hex release --part P --bootloader B --app A -o OUT [...]\n"
 	"                                          a proved image with manifest and recipe\n"
+	"  pogo-hex fuses --part P [L,H,E] [...]   what fuse bytes mean, bit by bit\n"
 	"\n"
 	"  pogo-hex COMMAND --help                 the command's options\n"
 	"  pogo-hex --version\n"
