@@ -31,6 +31,11 @@ struct tui_view {
 	bool ring; /* the bell, at the next picture */
 	bool finishing;
 	int64_t drawn_ms;
+	FILE *out;
+	/* The verdict on the board that still lies in each jig; SLOT_STATES: none. The screen goes with
+	 * the run, and a board without its verdict would be anybody's guess. */
+	enum slot_state lying[STATION_SLOTS];
+	char *farewell; /* made at the end of the run, told after the screen is gone; may be NULL */
 };
 
 /* ---- what a state looks like ------------------------------------------------------------------------ */
@@ -417,11 +422,52 @@ static int64_t mono_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void note_lying(struct tui_view *view, const struct event *event)
+{
+	enum slot_state state = event->state;
+
+	if (event->slot < 0 || event->slot >= STATION_SLOTS || state == SLOT_DONE)
+		return; /* the run is over, and the board still lies there */
+	bool verdict = state == SLOT_PASS || state == SLOT_FAIL || state == SLOT_ERROR;
+	view->lying[event->slot] = verdict ? state : SLOT_STATES;
+}
+
+static void tell_lying(const struct tui_view *view, FILE *out, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->slot_count; i++) {
+		const struct slot_snapshot *slot = &snapshot->slots[i];
+		char name[sizeof(slot->name)], serial[sizeof(slot->last_serial)];
+
+		if (view->lying[i] >= SLOT_STATES)
+			continue;
+		text_clean(name, sizeof(name), slot->name);
+		text_clean(serial, sizeof(serial), slot->last_serial);
+		fprintf(out, "slot %s: %s%s%s%s%s\n", name,
+			view->lying[i] == SLOT_PASS ? "PASS" : view->lying[i] == SLOT_FAIL ? "FAIL" : "ERROR",
+			serial[0] ? "  " : "", serial, slot->last_code == FAIL_NONE ? "" : "  ",
+			slot->last_code == FAIL_NONE ? "" : fail_name(slot->last_code));
+	}
+}
+
+static void make_farewell(struct tui_view *view, const struct snapshot *snapshot)
+{
+	size_t length = 0;
+	FILE *out = open_memstream(&view->farewell, &length);
+
+	if (!out)
+		return;
+	tell_lying(view, out, snapshot);
+	fclose(out);
+}
+
 static void tui_event(struct view *base, const struct event *event, const struct snapshot *snapshot)
 {
 	struct tui_view *view = (struct tui_view *)base;
 
-	(void)snapshot;
+	if (event->kind == EVENT_STATE)
+		note_lying(view, event);
+	if (event->kind == EVENT_RUN_END && !view->farewell)
+		make_farewell(view, snapshot);
 	if (event->kind == EVENT_RESULT && event->fault.code != FAIL_NONE)
 		view->ring = !view->quiet;
 }
@@ -468,6 +514,11 @@ static void tui_destroy(struct view *base)
 
 	endwin();
 	delscreen(view->screen);
+	if (view->farewell) {
+		fputs(view->farewell, view->out);
+		fflush(view->out);
+	}
+	free(view->farewell);
 	free(view);
 }
 
@@ -525,6 +576,9 @@ struct view *view_tui_create_on(FILE *out, FILE *in, struct pogo_error *err)
 		return NULL;
 	}
 	view->view.ops = &ops;
+	view->out = out;
+	for (size_t i = 0; i < STATION_SLOTS; i++)
+		view->lying[i] = SLOT_STATES;
 	start_screen(view);
 	return &view->view;
 }

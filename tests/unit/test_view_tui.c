@@ -289,6 +289,35 @@ static void keys_ask_for_the_end(void **state)
 	stop(&stage);
 }
 
+/* The screen goes with the run, the boards do not. */
+static void verdicts_outlive_the_screen(void **state)
+{
+	struct event pass = { .kind = EVENT_RESULT, .slot = 0, .serial = "KB1" };
+	struct event fail = { .kind = EVENT_RESULT, .slot = 1, .serial = "KB2", .fault.code = FAIL_VERIFY };
+	struct stage stage;
+
+	(void)state;
+	start(&stage, "xterm");
+	if (!stage.view) {
+		stop(&stage);
+		skip();
+	}
+	show(&stage, pass);
+	show(&stage, (struct event){ .kind = EVENT_STATE, .slot = 0, .state = SLOT_PASS });
+	show(&stage, (struct event){ .kind = EVENT_STATE, .slot = 0, .state = SLOT_WAITING }); /* taken off */
+	show(&stage, (struct event){ .kind = EVENT_STATE, .slot = 0, .state = SLOT_DONE });
+	show(&stage, fail);
+	show(&stage, (struct event){ .kind = EVENT_STATE, .slot = 1, .state = SLOT_FAIL });
+	show(&stage, (struct event){ .kind = EVENT_STATE, .slot = 1, .state = SLOT_DONE });
+	show(&stage, (struct event){ .kind = EVENT_RUN_END, .slot = -1 });
+	stage.view->ops->destroy(stage.view);
+	stage.view = NULL;
+	collect(&stage);
+	assert_non_null(strstr(stage.text, "slot 2: FAIL  KB2  VERIFY"));
+	assert_null(strstr(stage.text, "slot 1: PASS"));
+	stop(&stage);
+}
+
 static void without_a_terminal_it_says_what_to_do(void **state)
 {
 	struct pogo_error err = { 0 };
@@ -317,6 +346,7 @@ int main(void)
 		cmocka_unit_test(text_is_cut_by_columns),
 		cmocka_unit_test(it_draws_on_terminals_of_all_kinds),
 		cmocka_unit_test(keys_ask_for_the_end),
+		cmocka_unit_test(verdicts_outlive_the_screen),
 		cmocka_unit_test(without_a_terminal_it_says_what_to_do),
 	};
 
