@@ -1,5 +1,6 @@
 #include "station/cmd.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,9 +23,13 @@ static const char help[] = "usage: pogo-station learn STATION [--slots N] [--ben
                            "plugged already: unplug it and plug it again. Enter (or `done` and "
                            "Enter) ends, or N slots.\n"
                            "\n"
+                           "A station file that is there already keeps its name and no_board_s; "
+                           "its slots are replaced\n"
+                           "at the end. Ctrl-C leaves it as it was.\n"
+                           "\n"
                            "Exit code: 0 the file is written; 1 no slot was taught, nothing is "
-                           "written; 2 wrong words;\n"
-                           "3 the system failed.\n";
+                           "written; 2 wrong words\n"
+                           "or a file that is no station file; 3 the system failed.\n";
 
 struct lesson {
 	struct host *host;
@@ -111,6 +116,53 @@ static bool person_ends(struct lesson *lesson, int timeout_ms)
 	return lesson->wanted == STATION_SLOTS;
 }
 
+/* What would go wrong at the end must be told before eight programmers were plugged. */
+static int prove_writable(const struct lesson *lesson, struct pogo_error *err)
+{
+	char folder[sizeof lesson->file.path];
+	char *slash;
+
+	snprintf(folder, sizeof folder, "%s", lesson->file.path);
+	slash = strrchr(folder, '/');
+	if (slash == NULL)
+		snprintf(folder, sizeof folder, ".");
+	else
+		slash[slash == folder ? 1 : 0] = '\0';
+	if (access(folder, W_OK | X_OK) != 0)
+		return pogo_fail(err, POGO_SYSTEM,
+		                 "cannot write %s: the folder %s: %s; name another place, or make "
+		                 "it writable",
+		                 lesson->file.path, folder, strerror(errno));
+	return 0;
+}
+
+/* A station that learns anew keeps its name and its patience; only the slots are new. */
+static int begin_file(struct lesson *lesson, const char *path, struct pogo_error *err)
+{
+	struct station_file *file = &lesson->file, old;
+
+	if (strlen(path) >= sizeof file->path)
+		return pogo_fail(err, POGO_INPUT,
+		                 "%.80s…: the station file's path is longer than %zu characters",
+		                 path, sizeof file->path - 1);
+	snprintf(file->path, sizeof file->path, "%s", path);
+	if (prove_writable(lesson, err) != 0)
+		return -1;
+	if (access(path, F_OK) == 0) {
+		/* Something else by that name would be lost. */
+		if (station_file_load(path, &old, err) != 0)
+			return -1;
+		memcpy(file->station, old.station, sizeof file->station);
+		file->no_board_s = old.no_board_s;
+		printf("%s has %zu slot%s now; they are replaced when this lesson ends\n", path,
+		       old.slot_count, old.slot_count == 1 ? "" : "s");
+		return 0;
+	}
+	if (gethostname(file->station, sizeof file->station - 1) != 0 || file->station[0] == '\0')
+		snprintf(file->station, sizeof file->station, "station");
+	return 0;
+}
+
 static int run_lesson(struct lesson *lesson, struct pogo_error *err)
 {
 	int count = lesson->host->ops->list(lesson->host, lesson->before, DEVICES, false, err);
@@ -127,7 +179,8 @@ static int run_lesson(struct lesson *lesson, struct pogo_error *err)
 		                 "no programmer was plugged, so no station file was written");
 	if (station_file_save(&lesson->file, err) != 0)
 		return -1;
-	printf("%s: %zu slots\n", lesson->file.path, lesson->file.slot_count);
+	printf("%s: %zu slot%s\n", lesson->file.path, lesson->file.slot_count,
+	       lesson->file.slot_count == 1 ? "" : "s");
 	return 0;
 }
 
@@ -141,11 +194,8 @@ static int learn(const char *path, const char *url, size_t wanted)
 		return cmd_fail(&err);
 	lesson->wanted = wanted;
 	lesson->stdin_open = true;
-	snprintf(lesson->file.path, sizeof lesson->file.path, "%s", path);
-	if (gethostname(lesson->file.station, sizeof lesson->file.station - 1) != 0 ||
-	    lesson->file.station[0] == '\0')
-		snprintf(lesson->file.station, sizeof lesson->file.station, "station");
-	if (station_host_create(url, &lesson->host, &err) == 0) {
+	if (begin_file(lesson, path, &err) == 0 &&
+	    station_host_create(url, &lesson->host, &err) == 0) {
 		result = run_lesson(lesson, &err);
 		lesson->host->ops->destroy(lesson->host);
 	}

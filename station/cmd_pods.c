@@ -214,7 +214,8 @@ static int show_pods(struct host *host, const struct station_file *file, bool as
 		if (pods[i].trouble[0] != '\0' && !pods[i].in_use)
 			code = POGO_SYSTEM;
 	if (count == 0) {
-		fprintf(stderr, "pogo-station: no known programmer is plugged\n");
+		fprintf(stderr, "pogo-station: no known programmer is plugged; plug one, or name where they are "
+		                "with --bench usbip://HOST\n");
 		code = POGO_NO;
 	}
 	free(pods);

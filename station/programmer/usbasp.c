@@ -111,7 +111,10 @@ static int link_fault(struct usbasp *u, int result, enum fail_code refused, cons
 		                 doing);
 	case LINK_TIMEOUT:
 		if (deadline_left_ms(step) == 0)
-			return fault_set(fault, FAIL_TIMEOUT, "time ran out while %s", doing);
+			return fault_set(fault, FAIL_TIMEOUT,
+			                 "time ran out while %s; if this repeats, unplug the USBasp "
+			                 "and plug it in again",
+			                 doing);
 		u->lost = true;
 		return fault_set(
 		        fault, FAIL_PROGRAMMER_LOST,

@@ -35,8 +35,11 @@ edit 's/atmega32u4/atmega32u5/'
 refused "an unknown part" 2 'atmega32u5' "$S" check "$work/bad.cfg"
 edit 's/^image_sha256.*/image_sha256 = "0000000000000000000000000000000000000000000000000000000000000000";/'
 refused "an image that is not the recipe's" 1 'digest|sha' "$S" check "$work/bad.cfg"
+refused "to run, that is unusable input" 2 'digest|sha' "$S" run "$work/bad.cfg" --db "$work/none.db" --ui plain
 edit 's/high *= *0x[0-9A-Fa-f]*/high = 0xF8/'
 refused "fuses that end ISP" 1 'SPIEN' "$S" check "$work/bad.cfg"
+refused "to run, that is unusable input" 2 'SPIEN' "$S" run "$work/bad.cfg" --db "$work/none.db" --ui plain
+ok "and no log was begun" not test -e "$work/none.db"
 edit 's/0x3F0/0x3FE/'
 refused "a serial beyond the memory" 2 'serial|address' "$S" check "$work/bad.cfg"
 edit 's/width = 6/width = 60/'
@@ -47,6 +50,8 @@ refused "no bench there" 3 '127.0.0.1:1' "$S" run "$work/line.cfg" --bench usbip
 refused "a url that is none" 2 'usbip' "$S" run "$work/line.cfg" --bench ftp://x --db "$db" --ui plain
 refused "a count that is none" 2 'count' "$S" run "$work/line.cfg" --count -3 --db "$db"
 refused "a station file with two slots on one port" 2 'port' "$S" check "$work/line.cfg" --station <(sed 's/1-2/1-1/' configs/stations/bench8.cfg)
+refused "learn into a folder that is not there" 3 'nowhere' "$S" learn "$work/nowhere/line.cfg"
+refused "learn over a file that is no station file" 2 'line.cfg' "$S" learn "$work/line.cfg"
 refused "summary of a log that is not there" 2 'nolog.db' "$Y" summary --db "$work/nolog.db"
 ok "and it was not created" not test -e "$work/nolog.db"
 refused "a part the bench does not have" 2 'attiny1' "$B" serve --slots 1 --pod usbasp --chip attiny1
