@@ -126,14 +126,89 @@ lint: deps-lint $(BUILD)/gen/schema_steps.h
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/pogoline $(DESTDIR)/lib/udev/rules.d
-	install $(programs) $(DESTDIR)$(PREFIX)/bin
-	cp -R configs $(DESTDIR)$(PREFIX)/share/pogoline/
-	install -m 644 configs/udev/60-pogoline.rules $(DESTDIR)/lib/udev/rules.d/
-
 clean:
 	rm -rf build
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# ---- install and package -----------------------------------------------------------------------------
+# PREFIX says where, DESTDIR goes in front of it when a package is made. Set them already when compiling:
+# the programs look for their configs under PREFIX.
+BINDIR   ?= $(PREFIX)/bin
+DATADIR  ?= $(PREFIX)/share
+LIBDIR   ?= $(PREFIX)/lib
+UDEVDIR  ?= /lib/udev
+BASHDIR  ?= $(DATADIR)/bash-completion/completions
+ZSHDIR   ?= $(DATADIR)/zsh/site-functions
+
+version   := $(shell sed -n 's/^.define POGO_VERSION "\(.*\)"/\1/p' hextools/version.h)
+man1      := hextools/pogo-hex.1 station/pogo-station.1 db/pogo-yield.1 fixtures/bench/pogo-bench.1
+man5      := $(wildcard configs/*.5)
+conf_dirs := $(filter-out udev completion deb,$(notdir $(patsubst %/,%,$(wildcard configs/*/))))
+bash_cmds := $(notdir $(programs))
+
+# The library for others: all of hextools but its command line.
+lib_cli  := hextools/cmd_%.c hextools/commands.c hextools/options.c
+lib_src  := $(filter-out $(lib_cli),$(hex_src))
+lib_hdr  := $(filter-out $(lib_cli:.c=.h),$(wildcard hextools/*.h))
+lib_file := $(BUILD)/lib/libpogohex.a
+lib_pc   := $(BUILD)/lib/pogohex.pc
+lib_requires := libconfig
+
+.PHONY: install-programs install-library uninstall deb library
+library: $(lib_file) $(lib_pc)
+$(lib_file): $(call obj,$(lib_src))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(if $(Q),@echo "  AR    $@")
+	$(Q)ar rcsD $@ $^
+
+# Remembers the PREFIX, and is newer than what was compiled when that changes.
+$(BUILD)/gen/prefix: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PREFIX) $(LIBDIR)' | cmp -s - $@ || echo '$(PREFIX) $(LIBDIR)' >$@
+$(call obj,hextools/conf.c): $(BUILD)/gen/prefix
+FORCE:
+
+$(lib_pc): hextools/pogohex.pc.in hextools/version.h Makefile $(BUILD)/gen/prefix
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	  -e 's|@VERSION@|$(version)|' -e 's|@REQUIRES@|$(lib_requires)|' $< >$@
+
+install: install-programs install-library
+
+install-programs: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(DATADIR)/man/man1 $(DESTDIR)$(DATADIR)/man/man5 \
+	  $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(UDEVDIR)/rules.d
+	install $(programs) $(DESTDIR)$(BINDIR)
+	install -m 644 $(man1) $(DESTDIR)$(DATADIR)/man/man1
+	install -m 644 $(man5) $(DESTDIR)$(DATADIR)/man/man5
+	set -e; for dir in $(conf_dirs); do \
+	  install -d $(DESTDIR)$(PREFIX)/share/pogoline/configs/$$dir; \
+	  install -m 644 configs/$$dir/* $(DESTDIR)$(PREFIX)/share/pogoline/configs/$$dir; done
+	install -m 644 configs/completion/pogoline.bash $(DESTDIR)$(BASHDIR)/pogo-hex
+	set -e; for name in $(filter-out pogo-hex,$(bash_cmds)); do \
+	  ln -sf pogo-hex $(DESTDIR)$(BASHDIR)/$$name; done
+	install -m 644 configs/completion/_pogoline $(DESTDIR)$(ZSHDIR)/
+	install -m 644 configs/udev/60-pogoline.rules $(DESTDIR)$(UDEVDIR)/rules.d/
+
+install-library: library
+	install -d $(DESTDIR)$(PREFIX)/include/pogoline/hextools $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 $(lib_hdr) $(DESTDIR)$(PREFIX)/include/pogoline/hextools
+	install -m 644 $(lib_file) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(lib_pc) $(DESTDIR)$(LIBDIR)/pkgconfig
+
+# Takes away what install put there, and the two folders that are Pogoline's own.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(bash_cmds)) \
+	  $(addprefix $(DESTDIR)$(DATADIR)/man/man1/,$(notdir $(man1))) \
+	  $(addprefix $(DESTDIR)$(DATADIR)/man/man5/,$(notdir $(man5))) \
+	  $(addprefix $(DESTDIR)$(BASHDIR)/,$(bash_cmds)) $(DESTDIR)$(ZSHDIR)/_pogoline \
+	  $(DESTDIR)$(UDEVDIR)/rules.d/60-pogoline.rules \
+	  $(DESTDIR)$(LIBDIR)/libpogohex.a $(DESTDIR)$(LIBDIR)/pkgconfig/pogohex.pc
+	rm -rf $(DESTDIR)$(PREFIX)/share/pogoline $(DESTDIR)$(PREFIX)/include/pogoline
+
+# pogoline_VERSION_ARCH.deb and libpogohex-dev_VERSION_ARCH.deb in $(BUILD), compiled for /usr by themselves.
+deb: deps-build
+	@MAKE='$(MAKE)' OUT=$(BUILD) VERSION=$(version) configs/deb/build.sh

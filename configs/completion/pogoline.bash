@@ -1,0 +1,165 @@
+# bash completion for pogo-hex, pogo-station, pogo-yield and pogo-bench.
+#
+# Commands and options are what the program's own --help lists, so that a new one needs no line here;
+# this file only knows what the values of options are.
+
+# The commands: "  pogo-hex info …", "usage: pogo-bench serve …", "  learn STATION  teach …".
+_pogoline_commands() { # PROGRAM NAME
+	"$1" --help 2>/dev/null | awk -v program="$2" '
+		{ sub(/^usage:/, "") }
+		$1 == program && $2 ~ /^[a-z][a-z0-9-]*$/ { print $2; next }
+		/^  [a-z][a-z0-9-]*( [][A-Z|.…]+)*  +[^ ]/ { print $1 }'
+}
+
+# The options of a command; text in backquotes is about other commands.
+_pogoline_options() { # PROGRAM COMMAND
+	{ "$1" ${2:+"$2"} --help 2>/dev/null && echo --help; } | sed 's/`[^`]*`//g' |
+		grep -oE -- '(^|[[ |])(-[a-zA-Z],|--[a-z][a-z0-9-]*)' | tr -d '[ |,' | grep -vx -e --version | sort -u
+}
+
+# True when a value follows: "  --part P   …", "  -o, --output OUT   …", "[--db FILE]".
+_pogoline_takes_value() { # PROGRAM COMMAND OPTION
+	"$1" ${2:+"$2"} --help 2>/dev/null | awk -v option="$3" '
+		{
+			line = $0
+			while ((at = index(line, option)) > 0) {
+				before = at > 1 ? substr(line, at - 1, 1) : " "
+				line = substr(line, at + length(option))
+				if (before !~ /[ [|]/)
+					continue
+				if (line ~ /^(, --[a-z-]+)? [A-Za-z<{]/ && ($1 ~ /^-/ || before == "["))
+					exit found = 1
+			}
+		}
+		END { exit !found }'
+}
+
+# The folder with parts/: --configs, $POGOLINE_CONFIGS, in or above the program's folder, installed.
+_pogoline_configs() { # PROGRAM [DIR]
+	local dir=${2:-${POGOLINE_CONFIGS:-}} file
+	if [ -n "$dir" ]; then
+		printf '%s\n' "${dir/#~\//$HOME/}"
+		return
+	fi
+	file=$(readlink -f -- "$(type -P -- "$1")" 2>/dev/null)
+	dir=${file%/*}
+	while [ -n "$dir" ]; do
+		if [ -d "$dir/configs/parts" ]; then
+			printf '%s\n' "$dir/configs"
+			return
+		fi
+		dir=${dir%/*}
+	done
+	printf '%s\n' "${file%/*/*}/share/pogoline/configs"
+}
+
+_pogoline_parts() { # PROGRAM [DIR]
+	local file
+	for file in "$(_pogoline_configs "$@")"/parts/*.cfg; do
+		[ -e "$file" ] || continue
+		file=${file##*/}
+		printf '%s\n' "${file%.cfg}"
+	done
+}
+
+_pogoline_words() { # WORD LIST…
+	local word=$1
+	shift
+	mapfile -t COMPREPLY < <(compgen -W "$*" -- "$word")
+}
+
+# Files with one of these extensions, and folders. No extension: every file.
+_pogoline_files() { # WORD EXTENSION…
+	local word=$1 file extension
+	shift
+	COMPREPLY=()
+	while IFS= read -r file; do
+		if [ -d "$file" ] || [ $# -eq 0 ]; then
+			COMPREPLY+=("$file")
+			continue
+		fi
+		for extension in "$@"; do
+			[[ ${file,,} == *."$extension" ]] && COMPREPLY+=("$file") && break
+		done
+	done < <(compgen -f -- "$word")
+	compopt -o filenames 2>/dev/null
+	return 0
+}
+
+_pogoline_dirs() { # WORD
+	mapfile -t COMPREPLY < <(compgen -d -- "$1")
+	compopt -o filenames 2>/dev/null
+	return 0
+}
+
+_pogoline_images() { _pogoline_files "$1" hex ihx ihex eep elf bin s19 s28 s37 srec mot uf2 dfu; }
+
+_pogoline_value() { # PROGRAM NAME COMMAND OPTION WORD DIR
+	case $2:$4 in
+	*:--part | *:--chip) _pogoline_words "$5" "$(_pogoline_parts "$1" "$6")" ;;
+	*:--overlap) _pogoline_words "$5" error same first last ;;
+	pogo-hex:--start) _pogoline_words "$5" first last drop ;;
+	*:--ui) _pogoline_words "$5" tui plain json ;;
+	*:--pod) _pogoline_words "$5" usbasp ;;
+	*:--timing) _pogoline_words "$5" real fast ;;
+	*:--firmware) _pogoline_words "$5" 2011 2009 2007 lc nr ;;
+	pogo-bench:--operator) _pogoline_words "$5" auto manual ;;
+	*:--run) _pogoline_words "$5" all last ;;
+	*:--configs | *:--qmk | *:--tty-dir | *:--output-dir) _pogoline_dirs "$5" ;;
+	*:--recipe | *:--station) _pogoline_files "$5" cfg ;;
+	*:--manifest | *:--state) _pogoline_files "$5" json ;;
+	*:--db) _pogoline_files "$5" db ;;
+	*:--csv) _pogoline_files "$5" csv ;;
+	*:--bootloader | *:--app | *:--eeprom | *:--output | *:-o) _pogoline_images "$5" ;;
+	*:--watch | *:--events | *:--control) _pogoline_files "$5" ;;
+	*) COMPREPLY=() ;;
+	esac
+}
+
+_pogoline_word() { # NAME COMMAND WORD: what is no option
+	case $1:$2 in
+	pogo-hex:*) _pogoline_images "$3" ;;
+	pogo-station:learn | pogo-station:check | pogo-station:run) _pogoline_files "$3" cfg ;;
+	pogo-bench:ctl)
+		_pogoline_words "$3" insert remove swap plug unplug fault faults-clear dump boards quit ;;
+	*) COMPREPLY=() ;;
+	esac
+}
+
+_pogoline() {
+	local program=${COMP_WORDS[0]} name=${COMP_WORDS[0]##*/} command="" dir="" i
+	local word=${COMP_WORDS[COMP_CWORD]} previous=""
+	COMPREPLY=()
+	[ "$COMP_CWORD" -gt 1 ] && { command=${COMP_WORDS[1]} previous=${COMP_WORDS[COMP_CWORD - 1]}; }
+	program=${program/#~\//$HOME/}
+	for ((i = 2; i < COMP_CWORD - 1; i++)); do
+		[ "${COMP_WORDS[i]}" = --configs ] || continue
+		dir=${COMP_WORDS[i + 1]}
+		[ "$dir" = "=" ] && dir=${COMP_WORDS[i + 2]}
+	done
+
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		_pogoline_words "$word" "$(_pogoline_commands "$program" "$name")" --help --version
+		return
+	fi
+	# readline cuts "--part=atm" into three words
+	if [ "$word" = "=" ]; then
+		word=""
+	elif [ "$previous" = "=" ] && [ "$COMP_CWORD" -gt 2 ]; then
+		previous=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	case $previous in
+	-?*)
+		if _pogoline_takes_value "$program" "$command" "$previous"; then
+			_pogoline_value "$program" "$name" "$command" "$previous" "$word" "$dir"
+			return
+		fi
+		;;
+	esac
+	case $word in
+	-?*) _pogoline_words "$word" "$(_pogoline_options "$program" "$command")" ;;
+	*) _pogoline_word "$name" "$command" "$word" ;;
+	esac
+}
+
+complete -F _pogoline pogo-hex pogo-station pogo-yield pogo-bench
