@@ -5,13 +5,26 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BLOCK = 64 * 1024 };
+enum {
+	BLOCK = 64 * 1024,       /* the first; each is twice as long as the one before, */
+	MOST_BLOCK = 4096 * 1024, /* up to this */
+	AHEAD = 8,
+	OWN = 16 * 1024,         /* a longer piece has memory of its own */
+};
 #define NOTHING_OPEN UINT64_MAX
 #define HUGE_PAGE ((uintptr_t)2 << 20)
 
 struct builder_block {
 	struct builder_block *before;
-	uint8_t bytes[BLOCK];
+	size_t size;
+	uint8_t bytes[];
+};
+
+/* A run of bytes in the order of the file. Short, because a shuffled file has one for every record. */
+struct builder_piece {
+	uint32_t addr;
+	uint32_t len_minus_1;
+	uint8_t *bytes; /* malloc'ed if longer than OWN, else in a block; NULL: given away */
 };
 
 void builder_init(struct builder *builder)
@@ -19,24 +32,24 @@ void builder_init(struct builder *builder)
 	*builder = (struct builder){.next = NOTHING_OPEN, .sorted = true};
 }
 
-static void free_blocks(struct builder *builder)
+static bool owns(const struct builder_piece *piece)
 {
-	while (builder->blocks != NULL) {
-		struct builder_block *before = builder->blocks->before;
-		free(builder->blocks);
-		builder->blocks = before;
-	}
+	return piece->bytes != NULL && piece->len_minus_1 >= OWN;
 }
 
 void builder_abandon(struct builder *builder)
 {
 	for (size_t i = 0; i < builder->count; i++)
-		if (builder->pieces[i].room > 0)
+		if (owns(&builder->pieces[i]))
 			free(builder->pieces[i].bytes);
-	if (builder->open.room > 0)
-		free(builder->open.bytes);
+	if (builder->open_room > 0)
+		free(builder->open_bytes);
 	free(builder->pieces);
-	free_blocks(builder);
+	while (builder->blocks != NULL) {
+		struct builder_block *before = builder->blocks->before;
+		free(builder->blocks);
+		builder->blocks = before;
+	}
 	builder_init(builder);
 }
 
@@ -45,50 +58,18 @@ static int out_of_memory(struct pogo_error *err)
 	return pogo_fail(err, POGO_SYSTEM, "out of memory for the image");
 }
 
-static uint64_t end_of(const struct hex_segment *piece)
+static size_t len_of(const struct builder_piece *piece)
 {
-	return (uint64_t)piece->addr + piece->len;
+	return (size_t)piece->len_minus_1 + 1;
 }
 
-/* Files the open piece among the others. */
-static int close_open(struct builder *builder, struct pogo_error *err)
+static uint64_t end_of(const struct builder_piece *piece)
 {
-	struct hex_segment *open = &builder->open;
-	if (builder->next == NOTHING_OPEN)
-		return 0;
-	open->len = (size_t)(builder->put - open->bytes);
-	if (builder->count == builder->room) {
-		size_t room = builder->room == 0 ? 16 : builder->room * 2;
-		struct hex_segment *grown = realloc(builder->pieces, room * sizeof *grown);
-		if (grown == NULL)
-			return out_of_memory(err);
-		builder->pieces = grown;
-		builder->room = room;
-	}
-	if (builder->count > 0 && end_of(&builder->pieces[builder->count - 1]) >= open->addr)
-		builder->sorted = false;
-	builder->pieces[builder->count++] = *open;
-	if (open->room > 0) /* its block has nothing behind it: the next piece starts a new one */
-		builder->put = builder->limit = NULL;
-	*open = (struct hex_segment){.len = 0};
-	builder->next = NOTHING_OPEN;
-	return 0;
-}
-
-static int new_block(struct builder *builder, struct pogo_error *err)
-{
-	struct builder_block *block = malloc(sizeof *block);
-	if (block == NULL)
-		return out_of_memory(err);
-	block->before = builder->blocks;
-	builder->blocks = block;
-	builder->put = block->bytes;
-	builder->limit = block->bytes + BLOCK;
-	return 0;
+	return (uint64_t)piece->addr + len_of(piece);
 }
 
 /* A page fault for every 4 KiB costs more than decoding what goes there. */
-static void advise_huge(uint8_t *bytes, size_t room)
+static void advise_huge(void *bytes, size_t room)
 {
 	uintptr_t from = ((uintptr_t)bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
 	uintptr_t to = ((uintptr_t)bytes + room) & ~(HUGE_PAGE - 1);
@@ -96,27 +77,84 @@ static void advise_huge(uint8_t *bytes, size_t room)
 		madvise((void *)from, to - from, MADV_HUGEPAGE);
 }
 
+static int more_pieces(struct builder *builder, struct pogo_error *err)
+{
+	size_t room = builder->room == 0 ? 64 : builder->room * 2;
+	struct builder_piece *grown = realloc(builder->pieces, room * sizeof *grown);
+	if (grown == NULL)
+		return out_of_memory(err);
+	advise_huge(grown, room * sizeof *grown);
+	builder->pieces = grown;
+	builder->room = room;
+	return 0;
+}
+
+/* Files the open piece among the others. */
+static int close_open(struct builder *builder, struct pogo_error *err)
+{
+	if (builder->next == NOTHING_OPEN)
+		return 0;
+	if (builder->count == builder->room && more_pieces(builder, err) != 0)
+		return -1;
+	uint8_t *bytes = builder->open_bytes;
+	if (builder->count > 0 && end_of(&builder->pieces[builder->count - 1]) >= builder->open_addr)
+		builder->sorted = false;
+	builder->pieces[builder->count++] = (struct builder_piece){
+		builder->open_addr, (uint32_t)(builder->put - bytes - 1), bytes};
+	if (builder->open_room == 0)
+		builder->block_put = builder->put;
+	builder->put = builder->limit = builder->open_bytes = NULL;
+	builder->open_room = 0;
+	builder->next = NOTHING_OPEN;
+	return 0;
+}
+
+static int new_block(struct builder *builder, struct pogo_error *err)
+{
+	size_t size = BLOCK;
+	if (builder->blocks != NULL)
+		size = builder->blocks->size < MOST_BLOCK ? builder->blocks->size * 2 : MOST_BLOCK;
+	struct builder_block *block = malloc(sizeof *block + size);
+	if (block == NULL)
+		return out_of_memory(err);
+	advise_huge(block, size);
+	block->before = builder->blocks;
+	block->size = size;
+	builder->blocks = block;
+	builder->block_put = block->bytes;
+	return 0;
+}
+
+/* Places the open piece, so far `used` bytes, at the block's next free byte. */
+static void open_in_block(struct builder *builder, size_t used)
+{
+	size_t left = (size_t)(builder->blocks->bytes + builder->blocks->size - builder->block_put);
+	builder->open_bytes = builder->block_put;
+	builder->put = builder->open_bytes + used;
+	builder->limit = builder->open_bytes + (left < OWN ? left : OWN);
+}
+
 /* Gives the open piece memory of its own with space for `len` more bytes. A piece that has become big
  * gets address space for all that may come: it is not moved again, and untouched pages cost nothing. */
-static int grow_owned(struct builder *builder, size_t len, struct pogo_error *err)
+static int grow_owned(struct builder *builder, size_t used, size_t len, struct pogo_error *err)
 {
-	struct hex_segment *open = &builder->open;
-	size_t used = (size_t)(builder->put - open->bytes), room = 2 * (used + len);
-	uint64_t all = used + builder->expected;
-	uint8_t *bytes = NULL;
-	if (used >= BLOCK && all > room && all <= SIZE_MAX / 2)
-		bytes = realloc(open->room > 0 ? open->bytes : NULL, (size_t)all);
-	if (bytes != NULL)
-		room = (size_t)all;
-	else
-		bytes = realloc(open->room > 0 ? open->bytes : NULL, room);
+	uint8_t *old = builder->open_room > 0 ? builder->open_bytes : NULL, *bytes = NULL;
+	size_t room = 2 * (used + len);
+	uint64_t all = used + len + builder->expected;
+	if (used >= BLOCK && all > room && all <= SIZE_MAX / 2) {
+		bytes = realloc(old, (size_t)all);
+		if (bytes != NULL)
+			room = (size_t)all;
+	}
+	if (bytes == NULL)
+		bytes = realloc(old, room);
 	if (bytes == NULL)
 		return out_of_memory(err);
-	if (open->room == 0)
-		memcpy(bytes, open->bytes, used);
+	if (old == NULL && used > 0)
+		memcpy(bytes, builder->open_bytes, used);
 	advise_huge(bytes, room);
-	open->bytes = bytes;
-	open->room = room;
+	builder->open_bytes = bytes;
+	builder->open_room = room;
 	builder->put = bytes + used;
 	builder->limit = bytes + room;
 	return 0;
@@ -124,17 +162,15 @@ static int grow_owned(struct builder *builder, size_t len, struct pogo_error *er
 
 static int make_space(struct builder *builder, size_t len, struct pogo_error *err)
 {
-	struct hex_segment *open = &builder->open;
-	size_t used = (size_t)(builder->put - open->bytes);
-	if (open->room > 0 || used + len > BLOCK / 4)
-		return grow_owned(builder, len, err);
-	const uint8_t *old = open->bytes;
+	size_t used = (size_t)(builder->put - builder->open_bytes);
+	if (used + len > OWN)
+		return grow_owned(builder, used, len, err);
+	const uint8_t *old = builder->open_bytes;
 	if (new_block(builder, err) != 0)
 		return -1;
-	open->bytes = builder->put;
 	if (used > 0)
-		memcpy(builder->put, old, used);
-	builder->put += used;
+		memcpy(builder->block_put, old, used);
+	open_in_block(builder, used);
 	return 0;
 }
 
@@ -144,16 +180,16 @@ int builder_add(struct builder *builder, uint32_t addr, const void *bytes, size_
 	if (len == 0)
 		return 0;
 	if (builder->next != addr) {
-		if (close_open(builder, err) != 0)
+		if (close_open(builder, err) != 0 ||
+		    (builder->blocks == NULL && new_block(builder, err) != 0))
 			return -1;
-		if (builder->put == NULL && new_block(builder, err) != 0)
-			return -1;
-		builder->open = (struct hex_segment){.addr = addr, .bytes = builder->put};
-		builder->next = addr;
+		open_in_block(builder, 0);
+		builder->open_addr = addr;
 	}
 	if ((size_t)(builder->limit - builder->put) < len && make_space(builder, len, err) != 0)
 		return -1;
 	memcpy(builder->put, bytes, len);
+	builder->next = addr;
 	builder_advance(builder, len);
 	return 0;
 }
@@ -167,9 +203,10 @@ bool builder_empty(const struct builder *builder)
 static int sort_pieces(struct builder *builder, struct pogo_error *err)
 {
 	size_t n = builder->count;
-	struct hex_segment *from = builder->pieces, *to = malloc(n * sizeof *to);
+	struct builder_piece *from = builder->pieces, *to = malloc(n * sizeof *to);
 	if (to == NULL)
 		return out_of_memory(err);
+	advise_huge(to, n * sizeof *to);
 	for (unsigned shift = 0; shift < 33; shift += 11) {
 		size_t start[2048] = {0}, sum = 0;
 		for (size_t i = 0; i < n; i++)
@@ -181,7 +218,7 @@ static int sort_pieces(struct builder *builder, struct pogo_error *err)
 		}
 		for (size_t i = 0; i < n; i++)
 			to[start[from[i].addr >> shift & 2047]++] = from[i];
-		struct hex_segment *swap = from;
+		struct builder_piece *swap = from;
 		from = to;
 		to = swap;
 	}
@@ -192,10 +229,11 @@ static int sort_pieces(struct builder *builder, struct pogo_error *err)
 }
 
 /* Piece `later` lies over bytes that are there already: tells whether one differs. */
-static int compare_shared(const struct hex_segment *whole, const struct hex_segment *later,
+static int compare_shared(const struct hex_segment *whole, const struct builder_piece *later,
 			  struct hex_conflict *conflict, struct pogo_error *err)
 {
-	uint64_t end = end_of(later) < end_of(whole) ? end_of(later) : end_of(whole);
+	uint64_t whole_end = (uint64_t)whole->addr + whole->len;
+	uint64_t end = end_of(later) < whole_end ? end_of(later) : whole_end;
 	if (end <= later->addr)
 		return 0;
 	size_t len = (size_t)(end - later->addr);
@@ -216,33 +254,46 @@ static int compare_shared(const struct hex_segment *whole, const struct hex_segm
 			 run.first_differing, run.old_byte, run.new_byte);
 }
 
-/* Joins pieces[first .. last - 1], which touch or overlap, into *whole, whose bytes are its own. */
+/* Begins *whole with its first piece, in memory for all of it. */
+static int take_head(struct builder_piece *head, size_t total, struct hex_segment *whole,
+		     struct pogo_error *err)
+{
+	bool own = owns(head);
+	uint8_t *bytes = realloc(own ? head->bytes : NULL, total);
+	if (bytes == NULL)
+		return out_of_memory(err);
+	if (!own) {
+		advise_huge(bytes, total);
+		memcpy(bytes, head->bytes, len_of(head));
+	}
+	head->bytes = NULL;
+	*whole = (struct hex_segment){
+		.addr = head->addr, .len = len_of(head), .room = total, .bytes = bytes};
+	return 0;
+}
+
+/* Joins pieces[first .. last - 1], which touch or overlap, into *whole. */
 static int join_group(struct builder *builder, size_t first, size_t last, uint64_t end,
 		      struct hex_segment *whole, struct hex_conflict *conflict, struct pogo_error *err)
 {
-	struct hex_segment *head = &builder->pieces[first];
-	size_t total = (size_t)(end - head->addr);
-	uint8_t *bytes = head->room == total ? head->bytes
-					     : realloc(head->room > 0 ? head->bytes : NULL, total);
-	if (bytes == NULL)
-		return out_of_memory(err);
-	if (head->room == 0)
-		memcpy(bytes, head->bytes, head->len);
-	head->room = 0; /* now *whole owns them */
-	*whole = (struct hex_segment){
-		.addr = head->addr, .len = head->len, .room = total, .bytes = bytes};
+	struct builder_piece *pieces = builder->pieces;
+	if (take_head(&pieces[first], (size_t)(end - pieces[first].addr), whole, err) != 0)
+		return -1;
 	for (size_t i = first + 1; i < last; i++) {
-		struct hex_segment *piece = &builder->pieces[i];
-		if (compare_shared(whole, piece, conflict, err) != 0)
+		struct builder_piece *piece = &pieces[i];
+		if (i + AHEAD < last) /* shuffled records lie anywhere: fetch some early */
+			__builtin_prefetch(pieces[i + AHEAD].bytes);
+		uint64_t whole_end = (uint64_t)whole->addr + whole->len;
+		if (piece->addr < whole_end && compare_shared(whole, piece, conflict, err) != 0)
 			return -1;
-		if (end_of(piece) > end_of(whole)) {
-			size_t known = (size_t)(end_of(whole) - piece->addr);
-			memcpy(bytes + whole->len, piece->bytes + known, piece->len - known);
-			whole->len += piece->len - known;
+		if (end_of(piece) > whole_end) {
+			size_t known = (size_t)(whole_end - piece->addr);
+			memcpy(whole->bytes + whole->len, piece->bytes + known, len_of(piece) - known);
+			whole->len += len_of(piece) - known;
 		}
-		if (piece->room > 0)
+		if (owns(piece))
 			free(piece->bytes);
-		piece->room = 0;
+		piece->bytes = NULL;
 	}
 	return 0;
 }
@@ -252,7 +303,7 @@ static size_t count_groups(const struct builder *builder)
 	size_t groups = 0;
 	uint64_t end = 0;
 	for (size_t i = 0; i < builder->count; i++) {
-		const struct hex_segment *piece = &builder->pieces[i];
+		const struct builder_piece *piece = &builder->pieces[i];
 		groups += i == 0 || piece->addr > end;
 		if (end_of(piece) > end)
 			end = end_of(piece);

@@ -11,6 +11,7 @@
  * search and no copy for what comes ascending, one sort for what does not. */
 
 struct builder_block; /* memory for short pieces */
+struct builder_piece;
 
 struct builder {
 	uint8_t *put, *limit;  /* the open piece grows here */
@@ -18,11 +19,14 @@ struct builder {
 	uint64_t expected;     /* at most so many bytes are still to come; a hint for big pieces */
 
 	/* private */
-	struct hex_segment open;    /* room 0: lies in a block */
-	struct hex_segment *pieces;
+	uint32_t open_addr;
+	uint8_t *open_bytes;
+	size_t open_room;           /* 0: lies in a block */
+	struct builder_piece *pieces;
 	size_t count, room;
 	bool sorted;                /* ascending and apart */
 	struct builder_block *blocks;
+	uint8_t *block_put;         /* next free byte of the newest block */
 };
 
 void builder_init(struct builder *builder);

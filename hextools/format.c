@@ -1,12 +1,12 @@
 #include "hextools/format.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hextools/format_list.h"
-#include "hextools/options.h"
 #include "hextools/outfile.h"
 
 /* In the order in which a file's content is held against them. */
@@ -54,14 +54,30 @@ static const struct format *by_extension(const char *path, size_t len)
 	return NULL;
 }
 
+/* The number behind the @, decimal or 0x…, perhaps with a sign. */
+static int read_offset(const char *text, int64_t *offset, struct pogo_error *err)
+{
+	const int64_t most = (int64_t)1 << 32;
+	const char *digits = text + (*text == '-' || *text == '+');
+	bool hex = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
+	char *end;
+	errno = 0;
+	*offset = strtoll(text, &end, hex ? 16 : 10);
+	if (!isdigit((unsigned char)*digits) || *end != '\0' || (hex && end == digits + 2))
+		return pogo_fail(err, POGO_INPUT, "offset \"%.40s\" is no number (like 4096 or 0x1000)", text);
+	if (errno != 0 || *offset < -most || *offset > most)
+		return pogo_fail(err, POGO_INPUT, "offset %.40s is out of range, allowed are -4294967296 to "
+				 "4294967296", text);
+	return 0;
+}
+
 int format_split_word(const char *word, size_t *path_len, int64_t *offset, bool *given,
 		      struct pogo_error *err)
 {
 	const char *at = strrchr(word, '@');
-	const int64_t most = (int64_t)1 << 32;
 	int64_t number = 0;
 	bool is_offset = at != NULL && at[1] != '\0' && strchr("+-0123456789", at[1]) != NULL;
-	if (is_offset && options_number(at + 1, "offset", -most, most, &number, err) != 0)
+	if (is_offset && read_offset(at + 1, &number, err) != 0)
 		return -1;
 	*path_len = is_offset ? (size_t)(at - word) : strlen(word);
 	if (offset != NULL)

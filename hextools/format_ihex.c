@@ -1,7 +1,6 @@
 #include "hextools/format_list.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "hextools/ihex.h"
@@ -15,26 +14,16 @@ static bool ihex_detect(const uint8_t *head, size_t len)
 	return i + 1 < len && head[i] == ':' && isxdigit(head[i + 1]);
 }
 
-static int ihex_read(struct instream *in, const struct format_reading *reading, struct hex_image *image,
+static int read_ihex(struct instream *in, const struct format_reading *reading, struct hex_image *image,
 		     struct format_origin *origin, struct pogo_error *err)
 {
-	(void)reading;
-	(void)origin;
-	if (instream_whole(in, err) != 0)
-		return -1;
-	return ihex_parse((const char *)in->at, (size_t)(in->end - in->at), in->name, image, err);
+	return ihex_read_stream(in, reading->lenient, image, &origin->notes, err);
 }
 
-static int ihex_write(const struct hex_image *image, const struct format_writing *writing,
+static int write_ihex(const struct hex_image *image, const struct format_writing *writing,
 		      struct sink *sink, struct pogo_error *err)
 {
-	char *text;
-	size_t len;
-	if (ihex_format(image, writing->width != 0 ? writing->width : 16, &text, &len, err) != 0)
-		return -1;
-	sink_put(sink, text, len);
-	free(text);
-	return 0;
+	return ihex_write(image, writing->width != 0 ? writing->width : 16, sink, err);
 }
 
 const struct format format_ihex = {
@@ -43,6 +32,6 @@ const struct format format_ihex = {
 	.extensions = " hex ihex ihx eep ",
 	.text = true,
 	.detect = ihex_detect,
-	.read = ihex_read,
-	.write = ihex_write,
+	.read = read_ihex,
+	.write = write_ihex,
 };

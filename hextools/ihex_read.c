@@ -1,20 +1,18 @@
 #include "hextools/ihex.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "hextools/outfile.h"
+#include "hextools/builder.h"
+#include "hextools/hexdigits.h"
+#include "hextools/lines.h"
 
-/* The strict reader. A file is walked record by record; data goes into one buffer and is remembered
- * as runs of consecutive addresses, which are sorted (if need be) and joined to the image at the end.
- * So any order of records costs n log n at most, and an overlap is found wherever it hides. What two
- * programs could read in two ways is refused, not guessed at. */
+/* The strict reader. Records are decoded straight to where they stay; what does not continue the record
+ * before it is sorted and joined at the end. So any order of records costs linear time, and an overlap
+ * is found wherever it hides. What two programs could read in two ways is refused, not guessed at. */
 
 enum {
-	MAX_RECORD_BYTES = 5 + 255,           /* RECLEN, LOAD OFFSET, RECTYP, data, checksum */
+	MAX_RECORD_BYTES = 5 + 255, /* RECLEN, LOAD OFFSET, RECTYP, data, checksum */
 	MAX_DIGITS = 2 * MAX_RECORD_BYTES,
 };
 
@@ -29,15 +27,12 @@ enum record_type {
 
 struct record {
 	uint8_t byte[MAX_RECORD_BYTES]; /* as in the file: length, offset, type, data, checksum */
-	const char *mark;               /* its ':' in the text */
-	size_t line;
+	uint64_t mark;                  /* offset of its ':' */
 };
 
 struct reader {
-	const char *name;
-	const char *text, *at, *end; /* the whole, the next character, behind the last */
-	const char *line_start;
-	size_t line; /* of `at`, from 1 */
+	struct lines lines;
+	struct instream *in;
 
 	enum { BASE_NONE, BASE_SEGMENT, BASE_LINEAR } base_kind; /* of the latest base record */
 	uint32_t segment_base, linear_base;                      /* byte addresses */
@@ -46,215 +41,207 @@ struct reader {
 	uint32_t start;
 };
 
-/* Consecutive addresses in consecutive records. */
-struct run {
-	uint32_t addr;
-	size_t at, len; /* in the data buffer */
-};
-
-struct run_list {
-	struct run *runs;
-	size_t count, room;
-	uint8_t *data;
-	size_t used;
-	bool sorted;
-};
-
-/* Value of a hexadecimal digit plus one; 0 = none. */
-static const uint8_t digit_plus_1[256] = {
-	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,	['6'] = 7,  ['7'] = 8,
-	['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
-	['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-};
-
-static bool is_hex(char c)
+static uint64_t offset_here(const struct reader *reader)
 {
-	return digit_plus_1[(unsigned char)c] != 0;
-}
-
-/* "NAME:LINE:COLUMN: " in front of a sentence about the character at `where`. */
-static int defect(const struct reader *reader, const char *where, struct pogo_error *err,
-		  const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static int defect(const struct reader *reader, const char *where, struct pogo_error *err,
-		  const char *format, ...)
-{
-	char sentence[400];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(sentence, sizeof sentence, format, ap);
-	va_end(ap);
-	pogo_fail(err, POGO_INPUT, "%.150s:%zu:%zu: %s", reader->name, reader->line,
-		  (size_t)(where - reader->line_start) + 1, sentence);
-	return -1;
-}
-
-/* What a message calls a character. */
-static const char *show(char c, char out[12])
-{
-	if (c >= 0x21 && c < 0x7F)
-		snprintf(out, 12, "\"%c\"", c);
-	else if (c == ' ')
-		snprintf(out, 12, "a space");
-	else
-		snprintf(out, 12, "byte 0x%02X", (unsigned char)c);
-	return out;
-}
-
-static bool is_line_end(const struct reader *reader, const char *at)
-{
-	return at == reader->end || *at == '\n' || *at == '\r';
-}
-
-static const char *skip_blanks(const struct reader *reader, const char *at)
-{
-	while (at < reader->end && (*at == ' ' || *at == '\t'))
-		at++;
-	return at;
-}
-
-/* Steps over LF, CR LF or CR. */
-static void next_line(struct reader *reader)
-{
-	if (reader->at[0] == '\r' && reader->at + 1 < reader->end && reader->at[1] == '\n')
-		reader->at++;
-	reader->at++;
-	reader->line++;
-	reader->line_start = reader->at;
+	return instream_offset(reader->in);
 }
 
 /* A line that does not begin with the record mark: says what the file may be instead. */
 static int no_mark(const struct reader *reader, struct pogo_error *err)
 {
-	const char *at = reader->at;
-	size_t left = (size_t)(reader->end - at);
-	bool first = at == reader->text;
+	const uint8_t *at = reader->in->at;
+	uint64_t offset = offset_here(reader);
+	size_t left = (size_t)(reader->in->end - at);
+	bool first = offset == 0;
+	const char *why = NULL;
 	char shown[12];
 	if (first && left >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
-		return defect(reader, at, err, "a UTF-8 byte order mark, save the file as plain ASCII");
-	if (first && left >= 2 && (memcmp(at, "\xFF\xFE", 2) == 0 || memcmp(at, "\xFE\xFF", 2) == 0))
-		return defect(reader, at, err, "UTF-16 text, save the file as plain ASCII");
-	if (first && left >= 4 && memcmp(at, "\x7F" "ELF", 4) == 0)
-		return defect(reader, at, err,
-			      "an ELF file, make Intel HEX of it with avr-objcopy -O ihex");
-	if (first && left >= 2 && at[0] == 'S' && at[1] >= '0' && at[1] <= '9')
-		return defect(reader, at, err, "a Motorola S-record, only Intel HEX is read");
-	if (first && (*at == '\0' || (unsigned char)*at >= 0x7F || *at < ' '))
-		return defect(reader, at, err, "%s, so this is a binary file and not Intel HEX",
-			      show(*at, shown));
-	return defect(reader, at, err, "%s, a record begins with \":\" at the start of its line",
-		      show(*at, shown));
+		why = "a UTF-8 byte order mark, save the file as plain ASCII";
+	else if (first && left >= 2 && (memcmp(at, "\xFF\xFE", 2) == 0 || memcmp(at, "\xFE\xFF", 2) == 0))
+		why = "UTF-16 text, save the file as plain ASCII";
+	else if (first && left >= 4 && memcmp(at, "\x7F" "ELF", 4) == 0)
+		why = "an ELF file, make Intel HEX of it with pogo-hex convert";
+	else if (first && left >= 2 && at[0] == 'S' && at[1] >= '0' && at[1] <= '9')
+		why = "a Motorola S-record and not Intel HEX";
+	if (why != NULL)
+		return lines_defect(&reader->lines, offset, err, "%s", why);
+	if (first && (*at == '\0' || *at >= 0x7F || *at < ' '))
+		return lines_defect(&reader->lines, offset, err,
+				    "%s, so this is a binary file and not Intel HEX", lines_show(*at, shown));
+	return lines_defect(&reader->lines, offset, err,
+			    "%s, a record begins with \":\" at the start of its line", lines_show(*at, shown));
 }
 
-/* Why the line at `mark` is no record; called only when it is none. */
-static int bad_record(const struct reader *reader, const char *mark, struct pogo_error *err)
+/* What stands behind `count` digits instead of the line's end. `at` is behind the digits. */
+static int bad_rest(struct reader *reader, uint64_t digits_end, size_t count, size_t wanted, uint8_t c,
+		    struct pogo_error *err)
 {
-	const char *digits = mark + 1, *at = digits;
 	char shown[12];
-	while (at < reader->end && at - digits <= MAX_DIGITS && is_hex(*at))
+	const struct instream *in = reader->in;
+	if (lines_skip_blanks(&reader->lines, err) != 0)
+		return -1;
+	if (count != wanted || in->at == in->end)
+		return lines_defect(&reader->lines, digits_end, err, "%s, a record has hexadecimal digits only",
+				    lines_show(c, shown));
+	if (*in->at == ':')
+		return lines_defect(&reader->lines, offset_here(reader), err,
+				    "\":\", a second record on one line");
+	return lines_defect(&reader->lines, offset_here(reader), err,
+			    "%s, nothing may follow the checksum of a record", lines_show(*in->at, shown));
+}
+
+/* Why the line at reader->in->at, which begins with a mark, is no record; called only when it is none. */
+static int bad_record(struct reader *reader, struct pogo_error *err)
+{
+	struct instream *in = reader->in;
+	const struct lines *lines = &reader->lines;
+	const uint8_t *digits = in->at + 1, *at = digits;
+	while (at < in->end && at - digits <= MAX_DIGITS && hex_digit(*at) < 16)
 		at++;
 	size_t count = (size_t)(at - digits);
+	uint64_t first = lines_offset(lines, digits);
 	if (count > MAX_DIGITS)
-		return defect(reader, digits + MAX_DIGITS, err, "more than %d digits, the longest record has %d",
-			      MAX_DIGITS, MAX_DIGITS);
-	const char *cut = at == reader->end ? " (the file may be cut off)" : "";
-	const char *rest = skip_blanks(reader, at);
-	unsigned length = count >= 2 ? (digit_plus_1[(unsigned char)digits[0]] - 1u) * 16 +
-					       digit_plus_1[(unsigned char)digits[1]] - 1u
-				     : 0;
+		return lines_defect(lines, first + MAX_DIGITS, err,
+				    "more than %d digits, the longest record has %d", MAX_DIGITS, MAX_DIGITS);
+	const char *cut = at == in->end ? " (the file may be cut off)" : "";
+	unsigned length = count >= 2 ? hex_pair(digits) : 0;
 	size_t wanted = 2 * (size_t)(length + 5);
-	if (!is_line_end(reader, rest) && count == wanted)
-		return *rest == ':' ? defect(reader, rest, err, "\":\", a second record on one line")
-				    : defect(reader, rest, err,
-					     "%s, nothing may follow the checksum of a record",
-					     show(*rest, shown));
-	if (!is_line_end(reader, rest))
-		return defect(reader, at, err, "%s, a record has hexadecimal digits only",
-			      show(*at, shown));
+	uint8_t c = at < in->end ? *at : 0;
+	bool ends = lines_is_end(lines, at);
+	in->at = at;
+	if (!ends && lines_skip_blanks(&reader->lines, err) != 0)
+		return -1;
+	if (!ends && !lines_is_end(lines, in->at))
+		return bad_rest(reader, first + count, count, wanted, c, err);
 	if (count % 2 != 0)
-		return defect(reader, at, err, "%zu digits, a record has an even number of them%s",
-			      count, cut);
+		return lines_defect(lines, first + count, err,
+				    "%zu digits, a record has an even number of them%s", count, cut);
 	if (count < 10)
-		return defect(reader, at, err, "%zu digits, the shortest record has 10%s", count, cut);
-	return defect(reader, digits, err,
-		      "length %02X says %u data bytes, the line has room for %zu%s", length, length,
-		      (count - 10) / 2, cut);
+		return lines_defect(lines, first + count, err, "%zu digits, the shortest record has 10%s", count,
+				    cut);
+	return lines_defect(lines, first, err,
+			    "length %02X says %u data bytes, the line has room for %zu%s", length, length,
+			    (count - 10) / 2, cut);
 }
 
-/* Decodes the record at reader->at, whose ':' was seen, and steps behind it. */
+/* What may stand between a record and its line's end. */
+static int after_record(struct reader *reader, struct record *record, size_t digits, struct pogo_error *err)
+{
+	struct instream *in = reader->in;
+	if (lines_is_end(&reader->lines, in->at))
+		return 0;
+	uint8_t c = *in->at;
+	if (lines_skip_blanks(&reader->lines, err) != 0)
+		return -1;
+	if (lines_is_end(&reader->lines, in->at))
+		return 0;
+	if (*in->at != ':' && lines_accept(&reader->lines, ODD_TEXT_AFTER_RECORD, offset_here(reader)))
+		return lines_skip_rest(&reader->lines, err);
+	return bad_rest(reader, record->mark + 1 + digits, digits, digits, c, err);
+}
+
+/* Decodes the record at reader->in->at, whose ':' was seen, and steps to its line's end. */
 static int decode(struct reader *reader, struct record *record, struct pogo_error *err)
 {
-	const char *mark = reader->at, *digits = mark + 1;
-	size_t left = (size_t)(reader->end - digits), count = 0, wanted = 5;
-	unsigned sum = 0;
-	record->mark = mark;
-	record->line = reader->line;
-	for (; count < wanted; count++, digits += 2, left -= 2) {
-		if (left < 2)
-			return bad_record(reader, mark, err);
-		unsigned high = digit_plus_1[(unsigned char)digits[0]];
-		unsigned low = digit_plus_1[(unsigned char)digits[1]];
-		if (high == 0 || low == 0)
-			return bad_record(reader, mark, err);
-		record->byte[count] = (uint8_t)((high - 1) << 4 | (low - 1));
-		sum += record->byte[count];
-		if (count == 0)
-			wanted += record->byte[0];
-	}
-	const char *rest = skip_blanks(reader, digits);
-	if (!is_line_end(reader, rest))
-		return bad_record(reader, mark, err);
-	if ((sum & 0xFF) != 0) {
-		unsigned stored = record->byte[wanted - 1];
-		return defect(reader, digits - 2, err, "checksum %02X, the record's bytes need %02X",
-			      stored, (stored - sum) & 0xFF);
-	}
-	reader->at = rest;
+	struct instream *in = reader->in;
+	if (instream_ahead(in, LINES_AHEAD, err) != 0)
+		return -1;
+	const uint8_t *digits = in->at + 1;
+	size_t left = (size_t)(in->end - digits);
+	unsigned sum = 0, length = left >= 2 ? hex_pair(digits) : 256;
+	size_t bytes = (size_t)length + 5;
+	record->mark = lines_offset(&reader->lines, in->at);
+	if (length > 255 || left < 2 * bytes || !hex_decode(digits, record->byte, bytes, &sum))
+		return bad_record(reader, err);
+	if (left > 2 * bytes && hex_digit(digits[2 * bytes]) < 16)
+		return bad_record(reader, err);
+	in->at = digits + 2 * bytes;
+	if (after_record(reader, record, 2 * bytes, err) != 0)
+		return -1;
+	unsigned stored = record->byte[bytes - 1];
+	if ((sum & 0xFF) != 0)
+		return lines_defect(&reader->lines, record->mark + 1 + 2 * (bytes - 1), err,
+				    "checksum %02X, the record's bytes need %02X", stored, (stored - sum) & 0xFF);
 	return 0;
 }
 
 /* Behind the end record only line ends and a CP/M Ctrl-Z may follow. */
-static int after_end(const struct reader *reader, struct pogo_error *err)
+static int after_end(struct reader *reader, struct pogo_error *err)
 {
-	const char *at = reader->at;
+	struct instream *in = reader->in;
+	uint64_t offset = offset_here(reader);
 	char shown[12];
-	if (*at == ':') {
-		struct reader ahead = *reader;
-		struct record record = {.line = 0};
-		if (decode(&ahead, &record, NULL) == 0 && record.byte[3] == REC_EOF)
-			return defect(reader, at, err, "a second end record");
-		return defect(reader, at, err,
-			      "data after the end record (two files joined without merging?)");
+	if (instream_ahead(in, LINES_AHEAD, err) != 0)
+		return -1;
+	if (*in->at == '\0' && lines_accept(&reader->lines, ODD_NULS_AT_END, offset)) {
+		while (in->at < in->end && *in->at == '\0')
+			in->at++;
+		return 0;
 	}
-	return defect(reader, at, err, "%s after the end record", show(*at, shown));
+	if (*in->at != ':')
+		return lines_defect(&reader->lines, offset, err, "%s after the end record",
+				    lines_show(*in->at, shown));
+	bool end = in->end - in->at >= 11 && memcmp(in->at, ":00000001", 9) == 0 && hex_pair(in->at + 9) == 0xFF &&
+		   lines_is_end(&reader->lines, in->at + 11);
+	if (end && lines_accept(&reader->lines, ODD_SECOND_END, offset)) {
+		in->at += 11;
+		return 0;
+	}
+	return lines_defect(&reader->lines, offset, err, "%s",
+			    end ? "a second end record"
+				: "data after the end record (two files joined without merging?)");
+}
+
+/* A line that is neither empty nor a record: 0 if a lenient reader may step over what is here. */
+static int odd_start(struct reader *reader, uint64_t line_begin, struct pogo_error *err)
+{
+	struct instream *in = reader->in;
+	struct lines *lines = &reader->lines;
+	uint64_t offset = offset_here(reader);
+	if (instream_ahead(in, 16, err) != 0)
+		return -1;
+	if (offset == 0 && in->end - in->at >= 3 && memcmp(in->at, "\xEF\xBB\xBF", 3) == 0 &&
+	    lines_accept(lines, ODD_BYTE_ORDER_MARK, 0)) {
+		in->at += 3;
+		return 0;
+	}
+	if (*in->at == '#' && lines_accept(lines, ODD_COMMENT_LINE, offset))
+		return lines_skip_rest(lines, err);
+	if (*in->at == ':' && offset > line_begin && lines_accept(lines, ODD_LEADING_BLANKS, line_begin))
+		return 0;
+	if (offset == line_begin)
+		return no_mark(reader, err);
+	return lines_defect(lines, line_begin, err,
+			    "a space, a record begins with \":\" at the start of its line");
 }
 
 /* Finds the next record: 1 = found, 0 = end of the text, -1 = defect. */
 static int next_record(struct reader *reader, struct record *record, struct pogo_error *err)
 {
-	while (reader->at < reader->end) {
-		if (*reader->at == ':' && !reader->ended) {
+	struct instream *in = reader->in;
+	for (;;) {
+		if (instream_ahead(in, 1, err) != 0)
+			return -1;
+		if (in->at == in->end)
+			return 0;
+		if (*in->at == ':' && !reader->ended)
 			return decode(reader, record, err) == 0 ? 1 : -1;
-		}
-		const char *rest = skip_blanks(reader, reader->at);
+		uint64_t begin = offset_here(reader);
+		if (lines_skip_blanks(&reader->lines, err) != 0)
+			return -1;
 		/* A Ctrl-Z ends a CP/M text. */
-		while (reader->ended && rest < reader->end && *rest == 0x1A)
-			rest++;
-		if (!is_line_end(reader, rest)) {
-			if (!reader->ended)
-				return no_mark(reader, err);
-			reader->at = rest;
-			return after_end(reader, err);
+		while (reader->ended && in->at < in->end && *in->at == 0x1A)
+			in->at++;
+		if (lines_is_end(&reader->lines, in->at)) {
+			if (lines_next(&reader->lines, err) != 0)
+				return -1;
+		} else if ((reader->ended ? after_end(reader, err) : odd_start(reader, begin, err)) != 0) {
+			return -1;
 		}
-		reader->at = rest;
-		if (reader->at < reader->end)
-			next_line(reader);
 	}
-	return 0;
 }
 
-static int check_fixed_fields(const struct reader *reader, const struct record *record,
-			      struct pogo_error *err)
+static int check_fixed_fields(struct reader *reader, const struct record *record, struct pogo_error *err)
 {
 	static const struct {
 		const char *what;
@@ -269,15 +256,18 @@ static int check_fixed_fields(const struct reader *reader, const struct record *
 	unsigned type = record->byte[3];
 	unsigned offset = (unsigned)record->byte[1] << 8 | record->byte[2];
 	if (type > REC_LINEAR_START)
-		return defect(reader, record->mark + 7, err, "record type %02X, known are 00 to 05", type);
+		return lines_defect(&reader->lines, record->mark + 7, err,
+				    "record type %02X, known are 00 to 05", type);
 	if (type == REC_DATA)
 		return 0;
 	if (record->byte[0] != rule[type].length)
-		return defect(reader, record->mark + 1, err, "length %02X, %s has length %02X",
-			      record->byte[0], rule[type].what, rule[type].length);
-	if (offset != 0)
-		return defect(reader, record->mark + 3, err, "address %04X, %s has address 0000", offset,
-			      rule[type].what);
+		return lines_defect(&reader->lines, record->mark + 1, err, "length %02X, %s has length %02X",
+				    record->byte[0], rule[type].what, rule[type].length);
+	/* An old 8-bit file has its start address there. */
+	if (offset != 0 && !(type == REC_EOF &&
+			     lines_accept(&reader->lines, ODD_END_ADDRESS, record->mark + 3)))
+		return lines_defect(&reader->lines, record->mark + 3, err, "address %04X, %s has address 0000",
+				    offset, rule[type].what);
 	return 0;
 }
 
@@ -289,7 +279,7 @@ static int take_base(struct reader *reader, const struct record *record, struct 
 	/* Some programs add the two bases, some let the latest win. While the other one is 0 they agree,
 	 * which is why GNU objcopy sets it back to 0 before it changes over. */
 	if (other != 0)
-		return defect(reader, record->mark + 7, err,
+		return lines_defect(&reader->lines, record->mark + 7, err,
 			      "record type %02X while a base of type %02X is 0x%" PRIX32
 			      ", segment and linear bases may not be mixed",
 			      record->byte[3], linear ? REC_SEGMENT_BASE : REC_LINEAR_BASE, other);
@@ -305,13 +295,18 @@ static int take_start(struct reader *reader, const struct record *record, struct
 {
 	const uint8_t *data = record->byte + 4;
 	uint32_t value = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-	if (reader->start_kind != HEX_START_NONE)
-		return defect(reader, record->mark + 7, err,
-			      "a second start record (%08" PRIX32 " after %08" PRIX32
-			      "), a file has one at most",
-			      value, reader->start);
-	reader->start_kind =
-		record->byte[3] == REC_LINEAR_START ? HEX_START_LINEAR : HEX_START_SEGMENT;
+	bool linear = record->byte[3] == REC_LINEAR_START, other = reader->start_kind != HEX_START_NONE;
+	if (other && linear != (reader->start_kind == HEX_START_LINEAR) &&
+	    lines_accept(&reader->lines, ODD_TWO_STARTS, record->mark + 7)) {
+		if (!linear)
+			return 0;
+	} else if (other) {
+		return lines_defect(&reader->lines, record->mark + 7, err,
+				    "a second start record (%08" PRIX32 " after %08" PRIX32
+				    "), a file has one at most",
+				    value, reader->start);
+	}
+	reader->start_kind = linear ? HEX_START_LINEAR : HEX_START_SEGMENT;
 	reader->start = value;
 	return 0;
 }
@@ -326,41 +321,16 @@ static int place(const struct reader *reader, const struct record *record, uint3
 	if (offset + length <= 0x10000)
 		return 0;
 	if (reader->base_kind == BASE_NONE)
-		return defect(reader, record->mark + 3, err,
+		return lines_defect(&reader->lines, record->mark + 3, err,
 			      "%" PRIu32 " bytes at %04" PRIX32 ", a record crosses 64 KiB without a base",
 			      length, offset);
 	if (reader->base_kind == BASE_SEGMENT)
-		return defect(reader, record->mark + 3, err,
+		return lines_defect(&reader->lines, record->mark + 3, err,
 			      "%" PRIu32 " bytes at %04" PRIX32 ", a record wraps within its 64 KiB segment",
 			      length, offset);
 	if ((uint64_t)*addr + length > UINT64_C(1) << 32)
-		return defect(reader, record->mark + 3, err,
+		return lines_defect(&reader->lines, record->mark + 3, err,
 			      "%" PRIu32 " bytes at %08" PRIX32 ", a record runs past 4 GiB", length, *addr);
-	return 0;
-}
-
-static int append(struct run_list *list, uint32_t addr, const uint8_t *bytes, size_t len,
-		  struct pogo_error *err)
-{
-	struct run *last = list->count > 0 ? &list->runs[list->count - 1] : NULL;
-	memcpy(list->data + list->used, bytes, len);
-	list->used += len;
-	if (last != NULL && (uint64_t)last->addr + last->len == addr) {
-		last->len += len;
-		return 0;
-	}
-	if (last != NULL && last->addr > addr)
-		list->sorted = false;
-	if (list->count == list->room) {
-		size_t room = list->room == 0 ? 64 : list->room * 2;
-		struct run *grown = realloc(list->runs, room * sizeof *grown);
-		if (grown == NULL)
-			return pogo_fail(err, POGO_SYSTEM, "out of memory for the image");
-		list->runs = grown;
-		list->room = room;
-	}
-	list->runs[list->count] = (struct run){.addr = addr, .at = list->used - len, .len = len};
-	list->count++;
 	return 0;
 }
 
@@ -386,109 +356,143 @@ static int take_record(struct reader *reader, const struct record *record, uint3
 	}
 }
 
-static struct reader reader_of(const char *text, size_t len, const char *name)
+static struct reader reader_of(struct instream *in, bool lenient)
 {
-	return (struct reader){.name = name,
-			       .text = text,
-			       .at = text,
-			       .end = text + len,
-			       .line_start = text,
-			       .line = 1};
+	return (struct reader){.lines = lines_of(in, lenient), .in = in};
 }
 
-static int read_records(struct reader *reader, struct run_list *list, struct pogo_error *err)
+/* Data records as nearly every file has them, one line after the other, with nothing odd about them;
+ * stops in front of the first that needs a closer look. */
+static int read_plain(struct reader *reader, struct builder *builder, struct pogo_error *err)
 {
-	struct record record = {.line = 0};
+	struct instream *in = reader->in;
+	const uint8_t *at = in->at;
+	uint32_t base = reader->linear_base + reader->segment_base;
+	int rc = 0;
+	while (in->end - at >= LINES_AHEAD && *at == ':') {
+		uint8_t head[4], data[256];
+		unsigned sum = 0;
+		if (!hex_decode(at + 1, head, sizeof head, &sum) || head[3] != REC_DATA || head[0] == 0)
+			break;
+		uint32_t offset = (uint32_t)head[1] << 8 | head[2];
+		size_t len = head[0];
+		bool in_place = builder_continues(builder, base + offset, len);
+		if (offset + len > 0x10000 || !hex_decode(at + 9, in_place ? builder->put : data, len, &sum))
+			break;
+		const uint8_t *rest = at + 9 + 2 * len;
+		if ((sum + hex_pair(rest)) % 256 != 0 || hex_pair(rest) > 255)
+			break;
+		rest += 2;
+		rest += *rest == '\r';
+		if (*rest != '\n')
+			break;
+		if (in_place)
+			builder_advance(builder, len);
+		else if ((rc = builder_add(builder, base + offset, data, len, err)) != 0)
+			break;
+		at = rest + 1;
+		reader->lines.line++;
+	}
+	if (at != in->at) {
+		in->at = at;
+		reader->lines.line_start = offset_here(reader);
+	}
+	return rc;
+}
+
+/* Two digits make a byte, so half the text holds what is still to come. */
+static uint64_t data_to_come(const struct instream *in)
+{
+	uint64_t length = instream_length(in);
+	return length == UINT64_MAX ? 0 : (length - instream_offset(in)) / 2;
+}
+
+static int read_records(struct reader *reader, struct builder *builder, struct pogo_error *err)
+{
+	struct record record = {.mark = 0};
+	struct instream *in = reader->in;
 	uint32_t addr = 0;
-	int got;
-	while ((got = next_record(reader, &record, err)) > 0) {
+	for (;;) {
+		if (instream_ahead(in, LINES_AHEAD, err) != 0)
+			return -1;
+		if (in->at < in->end && lines_is_end(&reader->lines, in->at)) {
+			if (lines_next(&reader->lines, err) != 0)
+				return -1;
+			continue;
+		}
+		builder->expected = data_to_come(in);
+		if (!reader->ended && read_plain(reader, builder, err) != 0)
+			return -1;
+		int got = next_record(reader, &record, err);
+		if (got <= 0)
+			return got;
 		int data = take_record(reader, &record, &addr, err);
 		if (data < 0)
 			return -1;
-		if (data > 0 && append(list, addr, record.byte + 4, record.byte[0], err) != 0)
+		if (data > 0 && builder_add(builder, addr, record.byte + 4, record.byte[0], err) != 0)
 			return -1;
 	}
-	if (got < 0)
+}
+
+static int read_all(struct reader *reader, struct builder *builder, struct pogo_error *err)
+{
+	if (read_records(reader, builder, err) != 0)
 		return -1;
-	if (reader->text == reader->end)
-		return pogo_fail(err, POGO_INPUT, "%.150s:1:1: the file is empty", reader->name);
+	uint64_t end = offset_here(reader);
+	if (end == 0)
+		return pogo_fail(err, POGO_INPUT, "%.150s:1:1: the file is empty", reader->in->name);
 	if (!reader->ended)
-		return defect(reader, reader->at, err,
-			      "end of the file, no end record (01): the file may be cut off");
-	if (list->used == 0)
-		return defect(reader, reader->at, err, "end of the file, no data in it");
+		return lines_defect(&reader->lines, end, err,
+				    "end of the file, no end record (01): the file may be cut off");
+	if (builder_empty(builder))
+		return lines_defect(&reader->lines, end, err, "end of the file, no data in it");
 	return 0;
 }
 
 /* Two records give one byte two values: walks the text again to name both lines. */
-static int name_conflict(const char *text, size_t len, const char *name,
-			 const struct hex_conflict *conflict, struct pogo_error *err)
+static int name_conflict(struct instream *in, bool lenient, uint32_t wanted, struct pogo_error *err)
 {
-	struct reader reader = reader_of(text, len, name);
-	struct record record = {.line = 0};
-	uint32_t addr = 0, wanted = conflict->first_differing;
+	struct reader reader = reader_of(in, lenient);
+	struct record record = {.mark = 0};
+	uint32_t addr = 0;
 	size_t first_line = 0;
 	uint8_t first_value = 0;
-	while (next_record(&reader, &record, NULL) > 0) {
-		if (take_record(&reader, &record, &addr, NULL) <= 0 || wanted < addr ||
+	if (instream_rewind(in, err) != 0)
+		return -1;
+	while (next_record(&reader, &record, err) > 0) {
+		if (take_record(&reader, &record, &addr, err) <= 0 || wanted < addr ||
 		    wanted - addr >= record.byte[0])
 			continue;
 		size_t index = wanted - addr;
 		uint8_t value = record.byte[4 + index];
 		if (first_line == 0) {
-			first_line = record.line;
+			first_line = reader.lines.line;
 			first_value = value;
 		} else if (value != first_value) {
-			return defect(&reader, record.mark + 9 + 2 * index, err,
-				      "%02X for address 0x%05" PRIX32 ", which line %zu set to %02X", value,
-				      wanted, first_line, first_value);
+			return lines_defect(&reader.lines, record.mark + 9 + 2 * index, err,
+					    "%02X for address 0x%05" PRIX32 ", which line %zu set to %02X", value,
+					    wanted, first_line, first_value);
 		}
 	}
-	return pogo_fail(err, POGO_INPUT, "%.150s: address 0x%05" PRIX32 " has two values", name, wanted);
+	return pogo_fail(err, POGO_INPUT, "%.150s: address 0x%05" PRIX32 " has two values", in->name, wanted);
 }
 
-static int compare_runs(const void *a, const void *b)
+int ihex_read_stream(struct instream *in, bool lenient, struct hex_image *image, struct notes *notes,
+		     struct pogo_error *err)
 {
-	const struct run *x = a, *y = b;
-	if (x->addr != y->addr)
-		return x->addr < y->addr ? -1 : 1;
-	return x->at < y->at ? -1 : 1;
-}
-
-static int build(struct run_list *list, const char *text, size_t len, const char *name,
-		 struct hex_image *image, struct pogo_error *err)
-{
-	if (!list->sorted)
-		qsort(list->runs, list->count, sizeof *list->runs, compare_runs);
-	for (size_t i = 0; i < list->count; i++) {
-		const struct run *run = &list->runs[i];
-		struct hex_conflict conflict = {.len = 0};
-		if (hex_image_add(image, run->addr, list->data + run->at, run->len, HEX_OVERLAP_SAME,
-				  &conflict, err) == 0)
-			continue;
-		return conflict.len > 0 ? name_conflict(text, len, name, &conflict, err) : -1;
-	}
-	return 0;
-}
-
-int ihex_parse(const char *text, size_t len, const char *name, struct hex_image *image,
-	       struct pogo_error *err)
-{
-	struct reader reader = reader_of(text, len, name);
-	/* Two digits make a byte, so half the text always holds the data. */
-	struct run_list list = {.sorted = true, .data = malloc(len / 2 + 1)};
+	struct reader reader = reader_of(in, lenient);
+	struct hex_conflict conflict = {.len = 0};
+	struct builder builder;
 	struct hex_image built;
+	builder_init(&builder);
 	hex_image_init(&built);
-	int rc = list.data == NULL ? pogo_fail(err, POGO_SYSTEM, "out of memory for \"%.150s\"", name)
-				   : read_records(&reader, &list, err);
-	if (rc == 0)
-		rc = build(&list, text, len, name, &built, err);
-	free(list.runs);
-	free(list.data);
-	if (rc != 0) {
-		hex_image_finish(&built);
+	if (read_all(&reader, &builder, err) != 0) {
+		builder_abandon(&builder);
 		return -1;
 	}
+	if (builder_finish(&builder, &built, &conflict, err) != 0)
+		return conflict.len > 0 ? name_conflict(in, lenient, conflict.first_differing, err) : -1;
+	lines_report(&reader.lines, notes);
 	built.start_kind = reader.start_kind;
 	built.start = reader.start;
 	hex_image_finish(image);
@@ -496,13 +500,20 @@ int ihex_parse(const char *text, size_t len, const char *name, struct hex_image 
 	return 0;
 }
 
+int ihex_parse(const char *text, size_t len, const char *name, struct hex_image *image,
+	       struct pogo_error *err)
+{
+	struct instream in;
+	instream_memory(&in, text, len, name);
+	return ihex_read_stream(&in, false, image, NULL, err);
+}
+
 int ihex_read_file(const char *path, struct hex_image *image, struct pogo_error *err)
 {
-	char *text;
-	size_t len;
-	if (infile_read(path, &text, &len, err) != 0)
-		return -1;
-	int rc = ihex_parse(text, len, strcmp(path, "-") == 0 ? "standard input" : path, image, err);
-	free(text);
+	struct instream in;
+	int rc = instream_open(&in, path, err);
+	if (rc == 0)
+		rc = ihex_read_stream(&in, false, image, NULL, err);
+	instream_close(&in);
 	return rc;
 }

@@ -3,104 +3,107 @@
 #include <stdlib.h>
 
 #include "hextools/digest.h"
+#include "hextools/hexdigits.h"
 
 enum {
 	CANONICAL_WIDTH = 16,
-	OVERHEAD = 12,   /* mark, length, offset, type, checksum, LF */
-	BASE_RECORD = 16 /* a 04 record with its LF */
+	LONGEST = 1 + 2 * (5 + 255) + 1 /* mark, digits, LF */
 };
 
-static char *put_byte(char *to, unsigned value, unsigned *sum)
+static void put_record(struct sink *sink, unsigned type, unsigned offset, const uint8_t *data, size_t len)
 {
-	static const char digits[] = "0123456789ABCDEF";
-	*sum += value;
-	*to++ = digits[value >> 4 & 15];
-	*to++ = digits[value & 15];
-	return to;
-}
-
-static char *put_record(char *to, unsigned type, unsigned offset, const uint8_t *data, size_t len)
-{
+	const uint8_t head[4] = {(uint8_t)len, (uint8_t)(offset >> 8), (uint8_t)offset, (uint8_t)type};
 	unsigned sum = 0;
+	uint8_t *to = sink_room(sink, LONGEST);
 	*to++ = ':';
-	to = put_byte(to, (unsigned)len, &sum);
-	to = put_byte(to, offset >> 8 & 0xFF, &sum);
-	to = put_byte(to, offset & 0xFF, &sum);
-	to = put_byte(to, type, &sum);
-	for (size_t i = 0; i < len; i++)
-		to = put_byte(to, data[i], &sum);
-	to = put_byte(to, (0u - sum) & 0xFF, &sum);
+	to = hex_encode(to, head, sizeof head, &sum);
+	to = hex_encode(to, data, len, &sum);
+	to = hex_encode_byte(to, 0u - sum);
 	*to++ = '\n';
-	return to;
+	sink->at = to;
 }
 
-static char *put_segment(char *to, const struct hex_segment *segment, unsigned width, uint32_t *upper)
+static void put_segment(struct sink *sink, const struct hex_segment *segment, unsigned width,
+			uint32_t *upper)
 {
 	size_t done = 0;
-	while (done < segment->len) {
+	while (done < segment->len && sink->error == 0) {
 		uint32_t addr = segment->addr + (uint32_t)done;
 		if (addr >> 16 != *upper) {
 			*upper = addr >> 16;
-			uint8_t base[2] = {(uint8_t)(*upper >> 8), (uint8_t)*upper};
-			to = put_record(to, 4, 0, base, sizeof base);
+			const uint8_t base[2] = {(uint8_t)(*upper >> 8), (uint8_t)*upper};
+			put_record(sink, 4, 0, base, sizeof base);
 		}
 		size_t len = segment->len - done < width ? segment->len - done : width;
 		size_t to_edge = 0x10000 - (addr & 0xFFFF);
 		if (len > to_edge)
 			len = to_edge;
-		to = put_record(to, 0, addr & 0xFFFF, segment->bytes + done, len);
+		put_record(sink, 0, addr & 0xFFFF, segment->bytes + done, len);
 		done += len;
 	}
-	return to;
 }
 
-static char *put_start(char *to, const struct hex_image *image)
+static void put_start(struct sink *sink, const struct hex_image *image)
 {
-	uint8_t start[4] = {(uint8_t)(image->start >> 24), (uint8_t)(image->start >> 16),
-			    (uint8_t)(image->start >> 8), (uint8_t)image->start};
-	if (image->start_kind == HEX_START_NONE)
-		return to;
-	return put_record(to, image->start_kind == HEX_START_LINEAR ? 5 : 3, 0, start, sizeof start);
+	const uint8_t start[4] = {(uint8_t)(image->start >> 24), (uint8_t)(image->start >> 16),
+				  (uint8_t)(image->start >> 8), (uint8_t)image->start};
+	if (image->start_kind != HEX_START_NONE)
+		put_record(sink, image->start_kind == HEX_START_LINEAR ? 5 : 3, 0, start, sizeof start);
 }
 
-/* An upper bound: every record's frame, every byte's digits, every base record. */
-static size_t longest_text(const struct hex_image *image, unsigned width)
+int ihex_write(const struct hex_image *image, unsigned width, struct sink *sink, struct pogo_error *err)
 {
-	size_t size = (OVERHEAD + 8) + OVERHEAD + 1;
-	for (size_t i = 0; i < image->count; i++) {
-		size_t len = image->segments[i].len, edges = len / 0x10000 + 2;
-		size += 2 * len + (len / width + 1 + edges) * OVERHEAD + edges * BASE_RECORD;
-	}
-	return size;
+	uint32_t upper = 0;
+	if (width < 1 || width > 255)
+		return pogo_fail(err, POGO_INPUT, "%u data bytes a record, allowed are 1 to 255", width);
+	for (size_t i = 0; i < image->count; i++)
+		put_segment(sink, &image->segments[i], width, &upper);
+	put_start(sink, image);
+	put_record(sink, 1, 0, NULL, 0);
+	return 0;
 }
 
 int ihex_format(const struct hex_image *image, unsigned width, char **text, size_t *len,
 		struct pogo_error *err)
 {
-	if (width < 1 || width > 255)
-		return pogo_fail(err, POGO_INPUT, "%u data bytes a record, allowed are 1 to 255", width);
-	char *buffer = malloc(longest_text(image, width));
-	if (buffer == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory for the Intel HEX text");
-	char *to = buffer;
-	uint32_t upper = 0;
-	for (size_t i = 0; i < image->count; i++)
-		to = put_segment(to, &image->segments[i], width, &upper);
-	to = put_start(to, image);
-	to = put_record(to, 1, 0, NULL, 0);
-	*to = '\0';
-	*text = buffer;
-	*len = (size_t)(to - buffer);
+	struct sink_memory memory = {.data = NULL};
+	struct sink sink;
+	if (sink_init(&sink, sink_to_memory, &memory, err) != 0)
+		return -1;
+	int rc = ihex_write(image, width, &sink, err);
+	if (sink_finish(&sink) != 0 && rc == 0)
+		rc = pogo_fail(err, POGO_SYSTEM, "out of memory for the Intel HEX text");
+	if (rc != 0) {
+		free(memory.data);
+		return -1;
+	}
+	*text = (char *)memory.data;
+	*len = memory.len;
+	return 0;
+}
+
+static int sink_to_digest(void *sha, const void *data, size_t len)
+{
+	sha256_update(sha, data, len);
 	return 0;
 }
 
 int ihex_digest(const struct hex_image *image, char hex[65], struct pogo_error *err)
 {
-	char *text;
-	size_t len;
-	if (ihex_format(image, CANONICAL_WIDTH, &text, &len, err) != 0)
+	static const char digits[] = "0123456789abcdef";
+	uint8_t digest[32];
+	struct sha256 sha;
+	struct sink sink;
+	sha256_init(&sha);
+	if (sink_init(&sink, sink_to_digest, &sha, err) != 0)
 		return -1;
-	sha256_hex(text, len, hex);
-	free(text);
-	return 0;
+	int rc = ihex_write(image, CANONICAL_WIDTH, &sink, err);
+	sink_finish(&sink);
+	sha256_final(&sha, digest);
+	for (size_t i = 0; i < sizeof digest; i++) {
+		hex[2 * i] = digits[digest[i] >> 4];
+		hex[2 * i + 1] = digits[digest[i] & 15];
+	}
+	hex[64] = '\0';
+	return rc;
 }
