@@ -148,21 +148,21 @@ man5      := $(wildcard configs/*.5)
 conf_dirs := $(filter-out udev completion deb,$(notdir $(patsubst %/,%,$(wildcard configs/*/))))
 bash_cmds := $(notdir $(programs))
 
-# The library for others: all of hextools but its command line.
-lib_cli  := hextools/cmd_%.c hextools/commands.c hextools/options.c
-lib_src  := $(filter-out $(lib_cli),$(hex_src))
-lib_hdr  := $(filter-out $(lib_cli:.c=.h),$(wildcard hextools/*.h))
+# The library for others: all of hextools but its commands. The words of a command line are read by
+# options.c, which releases use for numbers; its header is nobody else's business.
+lib_src  := $(filter-out hextools/cmd_%.c hextools/commands.c,$(hex_src))
+lib_hdr  := $(filter-out hextools/cmd_%.h hextools/commands.h hextools/options.h,$(wildcard hextools/*.h))
 lib_file := $(BUILD)/lib/libpogohex.a
 lib_pc   := $(BUILD)/lib/pogohex.pc
 lib_requires := libconfig
 
 .PHONY: install-programs install-library uninstall deb library
 library: $(lib_file) $(lib_pc)
-$(lib_file): $(call obj,$(lib_src))
+$(lib_file): $(call obj,$(lib_src)) Makefile
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(if $(Q),@echo "  AR    $@")
-	$(Q)ar rcsD $@ $^
+	$(Q)ar rcsD $@ $(filter %.o,$^)
 
 # Remembers the PREFIX, and is newer than what was compiled when that changes.
 $(BUILD)/gen/prefix: FORCE

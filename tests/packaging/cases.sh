@@ -6,6 +6,7 @@
 #   check_eq NAME A B       a case: passes when equal
 #   commands_of PROGRAM     the commands in its --help, one a line
 #   help_options PROGRAM [COMMAND]   the options in its help, one a line, without --help and --version
+#   in_root ROOT COMMAND…   runs it with ROOT as / (the libraries that it needs are copied there first)
 #   finish                  prints the closing line and ends
 
 BUILD=${BUILD:-build}
@@ -48,6 +49,17 @@ commands_of() {
 help_options() {
   "$BUILD/$1" ${2:+"$2"} --help | sed 's/`[^`]*`//g' | grep -oE -- '(^|[[ |])(-[a-zA-Z],|--[a-z][a-z0-9-]*)' |
     tr -d '[ |,' | grep -vxE -- '--help|--version|-h' | sort -u
+}
+
+# As root, or as root of a user namespace where the system lets people have one.
+can_chroot() { [ "$(id -u)" = 0 ] || unshare -r true 2>/dev/null; }
+in_root() {
+  local root=$1 file
+  shift
+  while read -r file; do
+    mkdir -p "$root${file%/*}" && cp -n "$file" "$root$file"
+  done < <(ldd "$root$1" | grep -oE '/[^ ]+' | sort -u)
+  if [ "$(id -u)" = 0 ]; then chroot "$root" "$@"; else unshare -r chroot "$root" "$@"; fi
 }
 
 finish() {
