@@ -13,6 +13,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{"check", cmd_check},
 	{"fuses", cmd_fuses},
 	{"info", cmd_info},
 	{"merge", cmd_merge},
@@ -26,6 +27,7 @@ static const char help[] =
 	"  pogo-hex merge -o OUT IN[@OFFSET]...    several files into one\n"
 	"  pogo-hex release --part P --bootloader B --app A -o OUT [...]\n"
 	"                                          a proved image with manifest and recipe\n"
+	"  pogo-hex check --part P IMAGE [...]     what is wrong with an image, before a board is touched\n"
 	"  pogo-hex fuses --part P [L,H,E] [...]   what fuse bytes mean, bit by bit\n"
 	"\n"
 	"  pogo-hex COMMAND --help                 the command's options\n"

@@ -1,0 +1,172 @@
+#include "hextools/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hextools/check_private.h"
+#include "hextools/fuses.h"
+#include "hextools/options.h"
+#include "hextools/outfile.h"
+
+const char *check_severity_name(enum check_severity severity)
+{
+	return severity == CHECK_ERROR ? "error" : severity == CHECK_WARNING ? "warning" : "note";
+}
+
+void check_find(struct check *check, const char *id, enum check_severity severity, uint32_t address,
+		const char *way_out, const char *format, ...)
+{
+	check->errors += severity == CHECK_ERROR;
+	check->warnings += severity == CHECK_WARNING;
+	check->notes += severity == CHECK_NOTE;
+	if (check->finding_count == CHECK_FINDINGS)
+		return;
+	struct check_finding *finding = &check->findings[check->finding_count++];
+	finding->id = id;
+	finding->severity = severity;
+	finding->has_address = address != CHECK_NOWHERE;
+	finding->address = finding->has_address ? address : 0;
+	snprintf(finding->way_out, sizeof finding->way_out, "%s", way_out);
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(finding->text, sizeof finding->text, format, ap);
+	va_end(ap);
+}
+
+uint16_t check_word(const struct check *check, uint32_t address)
+{
+	uint8_t bytes[2];
+	hex_image_read(&check->image, address, bytes, 2, 0xFF);
+	return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
+
+bool check_first(const struct hex_image *image, uint32_t from, uint32_t until, uint32_t *address)
+{
+	const struct hex_segment *segment = image->count > 0 ? hex_image_from(image, from) : NULL;
+	if (segment == NULL)
+		return false;
+	*address = segment->addr > from ? segment->addr : from;
+	return *address < until;
+}
+
+bool check_has(const struct check *check, uint32_t address)
+{
+	uint32_t first;
+	return check_first(&check->image, address, address + 1, &first);
+}
+
+static int parse_lock(struct check *check, const char *text, struct pogo_error *err)
+{
+	char word[8];
+	int64_t value = 0;
+	bool prefixed = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	snprintf(word, sizeof word, "%s%.5s", prefixed ? "" : "0x", text);
+	if (strlen(text) > 4 || options_number(word, "lock", 0, 0xFF, &value, NULL) != 0)
+		return pogo_fail(err, POGO_INPUT, "lock \"%.20s\" is no byte, written like 0xEF", text);
+	check->has_lock = true;
+	check->lock = (uint8_t)value;
+	return 0;
+}
+
+/* A family's name, or else a file. */
+static int take_bootloader(const struct check_order *order, struct check *check,
+			   struct pogo_error *err)
+{
+	if (order->bootloader == NULL)
+		return 0;
+	check->named = true;
+	check->family = bootloader_find(&check->known, order->bootloader);
+	if (check->family != NULL && bootloader_part(check->family, check->part->name) == NULL)
+		return pogo_fail(err, POGO_INPUT, "bootloader \"%s\" is not known for the %s",
+				 check->family->name, check->part->title);
+	if (check->family != NULL)
+		return 0;
+	const struct bootloader_file *file;
+	if (format_read_file(order->bootloader, NULL, &check->boot_file, NULL, err) != 0)
+		return -1;
+	if (!bootloader_recognise(&check->known, &check->boot_file, &check->family, &file))
+		check->family = NULL;
+	return 0;
+}
+
+static int take_words(const struct check_order *order, struct check *check, struct pogo_error *err)
+{
+	if (part_load(order->configs, order->part, &check->part, err) != 0 ||
+	    bootloader_load_all(order->configs, &check->known, err) != 0)
+		return -1;
+	if (order->fuses != NULL) {
+		if (fuses_parse(check->part, order->fuses, check->fuses, err) != 0)
+			return -1;
+		check->has_fuses = true;
+	}
+	if (order->lock != NULL && parse_lock(check, order->lock, err) != 0)
+		return -1;
+	return take_bootloader(order, check, err);
+}
+
+/* Sound records that contradict each other are the image's fault and findings; all else is unreadable. */
+static int read_image(const struct check_order *order, struct check *check, struct pogo_error *err)
+{
+	size_t path_len, len;
+	char *data, path[4096];
+	bool ihex = false;
+	if (format_split_word(order->image, &path_len, NULL, NULL, err) != 0)
+		return -1;
+	snprintf(path, sizeof path, "%.*s", (int)path_len, order->image);
+	if (infile_read(path, &data, &len, err) != 0)
+		return -1;
+	bool sound = check_text(check, data, len, &ihex) && ihex;
+	struct pogo_error why;
+	int rc = format_read_memory(data, len, order->image, &order->reading, &check->image, NULL, &why);
+	free(data);
+	check->readable = rc == 0;
+	if (rc == 0)
+		return 0;
+	if (!sound || why.kind == POGO_SYSTEM)
+		return pogo_fail(err, why.kind, "%s", why.text);
+	if (check->errors > 0)
+		return 0; /* the text told why already */
+	check_find(check, "records-conflict", CHECK_ERROR, CHECK_NOWHERE,
+		   "get the files anew and join them with pogo-hex merge or release, not with an editor", "%s",
+		   why.text);
+	return 0;
+}
+
+static int look(const struct check_order *order, struct check *check, struct pogo_error *err)
+{
+	if (take_words(order, check, err) != 0 || read_image(order, check, err) != 0)
+		return -1;
+	if (!check->readable)
+		return 0;
+	check_places(check);
+	check_fuses(check, order->crystal_hz, order->external_clock);
+	check_boot(check);
+	check_lock(check);
+	check_eeprom(check);
+	return check_code(check, order->configs, err);
+}
+
+int check_image(const struct check_order *order, struct check *check, struct pogo_error *err)
+{
+	memset(check, 0, sizeof *check);
+	memset(check->fuses, 0xFF, sizeof check->fuses);
+	hex_image_init(&check->image);
+	hex_image_init(&check->boot_file);
+	if (look(order, check, err) == 0)
+		return 0;
+	check_finish(check);
+	return -1;
+}
+
+void check_finish(struct check *check)
+{
+	hex_image_finish(&check->image);
+	hex_image_finish(&check->boot_file);
+	bootloader_set_finish(&check->known);
+	free(check->part);
+	check->part = NULL;
+	check->family = NULL;
+	check->file = NULL;
+}
