@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.." && . tests/lib/line.sh && . tests/usb/guest.sh
 # peer PART AVRDUDE-ID FUSES LOCK FLASH.hex [EEPROM.hex]
 peer() {
   local part=$1 id=$2 fuses=$3 lock=$4 flash=$5 eeprom=$6 option=()
+  [ -z "$bench_pid" ] || { kill $bench_pid; wait $bench_pid; usbip detach -p 0; }
   bench_start --slots 1 --chip "$part" --timing fast --operator manual || return 1
   attach 1 && until_true usb_count 1 && udevadm settle && bench_ctl insert 1 || return 1
   local names=(lfuse hfuse efuse) i=0 value
@@ -44,7 +45,8 @@ CFG
 fuses=5E,D9,F3
 release >/dev/null
 sed -i '/^serial\|^lock/d' "$work/line.cfg"
-bench_start --slots 1 --timing real --operator manual
+[ -z "$bench_pid" ] || bench_stop
+ok "bench in real time" bench_start --slots 1 --timing real --operator manual
 attach 1 && until_true usb_count 1 && udevadm settle
 port=$("$BUILD"/pogo-station pods --json | jq -r '.. | .port? // empty' | head -n 1)
 sed -i "s/@/$port/" "$work/usb.cfg"
@@ -57,19 +59,18 @@ for round in 1 2 3; do
   run_pid=$!
   until_true grep -q '"waiting"' "$events"
   begin=$(now)
-  bench_ctl insert 1
+  ok "board $round" bench_ctl insert 1
   until_true grep -q '"event":"result"' "$events"
   ours+=($((($(now) - begin) / 1000000)))
   ok "the station's board $round passed" grep -q '"status":"PASS"' "$events"
   wait $run_pid
-  bench_ctl remove 1
-  bench_ctl insert 1
+  ok "swap $round" bench_ctl swap 1
   begin=$(now)
   avrdude -q -q -c usbasp -p m32u4 -B 2.6 -U "flash:w:$work/line.hex:i" -U lfuse:w:0x5E:m -U hfuse:w:0xD9:m -U efuse:w:0xF3:m \
     >"$work/avrdude.out" 2>&1
   check_eq "avrdude's board $round passed" $? 0
   theirs+=($((($(now) - begin) / 1000000)))
-  bench_ctl remove 1
+  ok "taken off" bench_ctl remove 1
 done
 median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
 a=$(median "${ours[@]}") b=$(median "${theirs[@]}")

@@ -383,12 +383,22 @@ static void test_busy(void **state)
 	expect_only(&line, VIOLATION_BUSY, 4);
 	rest(&line, 3600);
 	assert_int_equal(op(&line, 0xA0, 0, 0, 0), 0x12);
+	/* A fuse reads as it was until its write is over; another write meanwhile is lost. */
+	assert_int_equal(op(&line, 0x50, 0, 0, 0), 0x62);
+	op(&line, 0xAC, 0xA0, 0, 0xE2);
+	assert_int_equal(op(&line, 0x50, 0, 0, 0), 0x62);
+	expect_only(&line, VIOLATION_BUSY, 4);
+	op(&line, 0xAC, 0xA8, 0, 0xD8);
+	expect_only(&line, VIOLATION_BUSY, 5);
+	rest(&line, 4500);
+	assert_int_equal(op(&line, 0x50, 0, 0, 0), 0xE2);
+	assert_int_equal(op(&line, 0x58, 0x08, 0, 0), 0xD9);
 	op(&line, 0xAC, 0xA0, 0, 0xE2);
 	op(&line, 0xAC, 0xA8, 0, 0xD1); /* too early: ignored */
-	expect_only(&line, VIOLATION_BUSY, 5);
+	expect_only(&line, VIOLATION_BUSY, 6);
 	assert_int_equal(view(&line).fuses[FUSE_HIGH], 0xD9);
 	target_let_go(line.target, line.now); /* the plug: nobody's mistake */
-	expect_only(&line, VIOLATION_BUSY, 5);
+	expect_only(&line, VIOLATION_BUSY, 6);
 	close_line(&line);
 }
 
