@@ -7,7 +7,7 @@ RANDOM=$seed
 ok "release" release
 ok "bench" bench_start --slots 8 --timing fast --operator auto --hand-ms 30 --seed "$seed"
 for n in $(seq 20); do
-  station --ui json >"$work/events.$n" 2>"$work/err.$n" &
+  station_exec --ui json >"$work/events.$n" 2>"$work/err.$n" &
   pid=$!
   # Wait until it works, then cut at a random instant of the work.
   until grep -q '"step":"erase"' "$work/events.$n"; do

@@ -4,7 +4,7 @@ cd "$(dirname "$0")/../.." && . tests/lib/line.sh
 
 ok "release" release
 ok "bench" bench_start --slots 8 --timing fast --operator auto --hand-ms 2
-station --count 500 >"$work/run.out" 2>&1 &
+station_exec --count 500 >"$work/run.out" 2>&1 &
 pid=$!
 samples=$work/samples
 # A sample per hundred boards finished: resident KiB and threads.

@@ -90,10 +90,12 @@ bench_stop() {
 
 bench_ctl() { "$BUILD"/pogo-bench ctl --control "$control" "$@"; }
 
-station() {
-  "$BUILD"/pogo-station run "$work/line.cfg" --station configs/stations/bench8.cfg --db "$db" --bench "$url" --ui plain \
+# In the background use station_exec: then $! is the station itself, not a shell around it.
+station_exec() {
+  exec "$BUILD"/pogo-station run "$work/line.cfg" --station configs/stations/bench8.cfg --db "$db" --bench "$url" --ui plain \
     --events "$watch" --operator test "$@"
 }
+station() { (station_exec "$@"); }
 
 sql() { sqlite3 -batch "$db" "$1"; }
 judge() { "$BUILD"/tests/bench/judge "$state" "$work/line.hex" atmega32u4 "$fuses" "$lock" KB 6 8103F0; }

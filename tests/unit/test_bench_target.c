@@ -184,6 +184,8 @@ static void test_nothing_before_enable(void **state)
 	(void)state;
 	pulse(&line);
 	assert_int_equal(op(&line, 0x30, 0, 0, 0), 0xFF);
+	expect_only(&line, VIOLATION_NO_ENABLE, 0); /* the question may be asked */
+	assert_int_equal(op(&line, 0x58, 0, 0, 0), 0xFF);
 	expect_only(&line, VIOLATION_NO_ENABLE, 1);
 	close_line(&line);
 }
