@@ -53,7 +53,9 @@ static int settle_modes(struct sql *sql, struct log_error *err)
 		return log_fail(err, "cannot keep the log %s there: the disk allows no write-ahead log (a network share?); "
 				     "name a place on a local disk with --db", sql->path);
 	if (sqlite3_exec(sql->db,
-			 "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;", NULL,
+			 "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;"
+			 /* 256 KiB: a writer appends; what it holds must not grow all shift long */
+			 " PRAGMA cache_size = -256;", NULL,
 			 NULL, NULL) != SQLITE_OK)
 		return sql_fail(sql, err, "open");
 	return 0;

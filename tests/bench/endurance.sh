@@ -21,7 +21,7 @@ cat "$samples"
 read -r _ rss1 threads1 <"$samples"
 read -r _ rss2 threads2 < <(tail -n 1 "$samples")
 check_eq "the number of threads stays" "$threads1" "$threads2"
-ok "resident memory stays within 2 MiB of what it was at 100 boards" test "$rss2" -le $((rss1 + ${SLACK_KIB:-2048}))
+ok "resident memory stays within 1 MiB of what it was at 100 boards" test "$rss2" -le $((rss1 + ${SLACK_KIB:-1024}))
 echo "FIGURE 500 boards: resident $rss1 KiB at 100 boards, $rss2 KiB at 490; threads $threads1 and $threads2"
 check_eq "500 in the log" "$(sql "select count(*) from attempts where status='PASS'")" 500
 finish
