@@ -25,7 +25,9 @@ for program in $S $H $Y $B; do
   ok "$program --help" "$program" --help
   ok "$program --version" "$program" --version
   refused "$program: no such command" 2 'nonsense' "$program" nonsense
-  refused "$program: no command" 2 'help' "$program"
+  "$program" >"$work/out" 2>&1 </dev/null
+  check_eq "$program without a command: exit 2" $? 2
+  ok "and it says how to get help" grep -q -- '--help' "$work/out"
 done
 refused "run without a recipe" 2 'recipe' "$S" run
 refused "a recipe that is not there" 2 'nowhere.cfg' "$S" check "$work/nowhere.cfg"
