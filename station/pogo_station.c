@@ -33,7 +33,9 @@ static const char help[] =
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
-		fputs(help, stderr);
+		fputs("pogo-station: which command? pods, learn, check or run; `pogo-station "
+		      "--help` tells more\n",
+		      stderr);
 		return 2;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
