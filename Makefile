@@ -154,7 +154,8 @@ lib_src  := $(filter-out hextools/cmd_%.c hextools/commands.c,$(hex_src))
 lib_hdr  := $(filter-out hextools/cmd_%.h hextools/commands.h hextools/options.h,$(wildcard hextools/*.h))
 lib_file := $(BUILD)/lib/libpogohex.a
 lib_pc   := $(BUILD)/lib/pogohex.pc
-lib_requires := libconfig
+lib_requires := libconfig $(if $(shell grep -l '<libelf' $(lib_src)),libelf) \
+  $(if $(shell grep -l '<jansson' $(lib_src)),jansson)
 
 .PHONY: install-programs install-library uninstall deb library
 library: $(lib_file) $(lib_pc)
@@ -174,7 +175,7 @@ FORCE:
 $(lib_pc): hextools/pogohex.pc.in hextools/version.h Makefile $(BUILD)/gen/prefix
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
-	  -e 's|@VERSION@|$(version)|' -e 's|@REQUIRES@|$(lib_requires)|' $< >$@
+	  -e 's|@VERSION@|$(version)|' -e 's|@REQUIRES@|$(strip $(lib_requires))|' $< >$@
 
 install: install-programs install-library
 
@@ -211,4 +212,4 @@ uninstall:
 
 # pogoline_VERSION_ARCH.deb and libpogohex-dev_VERSION_ARCH.deb in $(BUILD), compiled for /usr by themselves.
 deb: deps-build
-	@MAKE='$(MAKE)' OUT=$(BUILD) VERSION=$(version) configs/deb/build.sh
+	@MAKE='$(MAKE)' OUT=$(BUILD) VERSION=$(version) REQUIRES='$(strip $(lib_requires))' configs/deb/build.sh

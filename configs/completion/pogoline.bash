@@ -7,7 +7,7 @@
 _pogoline_commands() { # PROGRAM NAME
 	"$1" --help 2>/dev/null | awk -v program="$2" '
 		{ sub(/^usage:/, "") }
-		$1 == program && $2 ~ /^[a-z][a-z0-9-]*$/ { print $2; next }
+		$1 == program && $2 ~ /^[a-z][a-z0-9|-]*$/ { gsub(/[|]/, "\n", $2); print $2; next }
 		/^  [a-z][a-z0-9-]*( [][A-Z|.…]+)*  +[^ ]/ { print $1 }'
 }
 
@@ -53,9 +53,10 @@ _pogoline_configs() { # PROGRAM [DIR]
 	printf '%s\n' "${file%/*/*}/share/pogoline/configs"
 }
 
-_pogoline_parts() { # PROGRAM [DIR]
-	local file
-	for file in "$(_pogoline_configs "$@")"/parts/*.cfg; do
+_pogoline_names() { # FOLDER PROGRAM [DIR]: of the files in configs/FOLDER
+	local file folder=$1
+	shift
+	for file in "$(_pogoline_configs "$@")/$folder"/*.cfg; do
 		[ -e "$file" ] || continue
 		file=${file##*/}
 		printf '%s\n' "${file%.cfg}"
@@ -96,9 +97,32 @@ _pogoline_images() { _pogoline_files "$1" hex ihx ihex eep elf bin s19 s28 s37 s
 
 _pogoline_value() { # PROGRAM NAME COMMAND OPTION WORD DIR
 	case $2:$4 in
-	*:--part | *:--chip) _pogoline_words "$5" "$(_pogoline_parts "$1" "$6")" ;;
+	*:--part | *:--chip) _pogoline_words "$5" "$(_pogoline_names parts "$1" "$6")" ;;
 	*:--overlap) _pogoline_words "$5" error same first last ;;
 	pogo-hex:--start) _pogoline_words "$5" first last drop ;;
+	pogo-hex:--format)
+		case $3 in
+		serial) _pogoline_words "$5" ascii utf16le-usb bcd u8 u16 u32 u64 ;;
+		*) _pogoline_words "$5" ihex srec elf uf2 binary ;;
+		esac
+		;;
+	pogo-hex:--in-format) _pogoline_words "$5" ihex srec elf uf2 binary ;;
+	*:--to-format) _pogoline_words "$5" ihex srec uf2 binary ;;
+	pogo-hex:--to) [ "$3" = convert ] && _pogoline_words "$5" ihex srec uf2 binary ;;
+	*:--endian) _pogoline_words "$5" le be ;;
+	*:--memory) _pogoline_words "$5" flash eeprom ;;
+	*:--self) _pogoline_words "$5" skip ;;
+	*:--with) _pogoline_words "$5" random ;;
+	*:--algorithm) _pogoline_words "$5" "$("$1" crc --list 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
+	pogo-hex:--bootloader)
+		_pogoline_images "$5"
+		case $3 in
+		check | fuses)
+			mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < \
+				<(compgen -W "$(_pogoline_names bootloaders "$1" "$6")" -- "$5")
+			;;
+		esac
+		;;
 	*:--ui) _pogoline_words "$5" tui plain json ;;
 	*:--pod) _pogoline_words "$5" usbasp ;;
 	*:--timing) _pogoline_words "$5" real fast ;;
@@ -110,7 +134,7 @@ _pogoline_value() { # PROGRAM NAME COMMAND OPTION WORD DIR
 	*:--manifest | *:--state) _pogoline_files "$5" json ;;
 	*:--db) _pogoline_files "$5" db ;;
 	*:--csv) _pogoline_files "$5" csv ;;
-	*:--bootloader | *:--app | *:--eeprom | *:--output | *:-o) _pogoline_images "$5" ;;
+	*:--app | *:--eeprom | *:--output | *:-o) _pogoline_images "$5" ;;
 	*:--watch | *:--events | *:--control) _pogoline_files "$5" ;;
 	*) COMPREPLY=() ;;
 	esac

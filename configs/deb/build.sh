@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # build.sh: the Debian packages pogoline (programs, configs) and libpogohex-dev (library) by dpkg-deb.
-# From the Makefile: OUT (where they go; compiled in $OUT/deb), VERSION, MAKE. The same source gives the
+# From the Makefile: OUT (where they go; compiled in $OUT/deb), VERSION,
+# REQUIRES (the pkg-config names that the library needs), MAKE. The same source gives the
 # same bytes: all times are that of the changelog's newest entry.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-: "${OUT:?}" "${VERSION:?}" "${MAKE:=make}"
+: "${OUT:?}" "${VERSION:?}" "${REQUIRES:?}" "${MAKE:=make}"
 here=configs/deb
 stage=$OUT/deb/stage/debian # where dpkg-shlibdeps looks for packages
 arch=$(dpkg --print-architecture)
@@ -39,7 +40,8 @@ if command -v dpkg-shlibdeps >/dev/null 2>&1; then
   printf 'Source: pogoline\n\nPackage: pogoline\nArchitecture: any\n' >"$stage/control"
   depends=$(cd "$stage/.." && dpkg-shlibdeps -O debian/pogoline/usr/bin/* | sed -n 's/^shlibs:Depends=//p')
 else
-  depends='libc6, libconfig9, libncursesw6, libsqlite3-0, libtinfo6, libusb-1.0-0'
+  depends=$(ldd "$stage"/pogoline/usr/bin/* | grep -oE '=> /[^ ]+' | cut -c4- | sort -u | xargs realpath | sed 'p;s|^/usr||' |
+    xargs dpkg -S 2>/dev/null | cut -d: -f1 | sort -u | paste -sd, | sed 's/,/, /g')
 fi
 
 # package NAME DEPENDS: documents, control files and the archive.
@@ -59,4 +61,5 @@ package() {
   echo "$OUT/${name}_${VERSION}_$arch.deb"
 }
 package pogoline "$depends"
-package libpogohex-dev 'libconfig-dev'
+# libconfig is in libconfig-dev, jansson in libjansson-dev.
+package libpogohex-dev "$(printf 'lib%s-dev, ' ${REQUIRES//lib/} | sed 's/, $//')"

@@ -41,7 +41,7 @@ check_eq() {
 commands_of() {
   "$BUILD/$1" --help | awk -v program="$1" '
     { sub(/^usage:/, "") }
-    $1 == program && $2 ~ /^[a-z][a-z0-9-]*$/ { print $2; next }
+    $1 == program && $2 ~ /^[a-z][a-z0-9|-]*$/ { gsub(/[|]/, "\n", $2); print $2; next }
     /^  [a-z][a-z0-9-]*( [][A-Z|.…]+)*  +[^ ]/ { print $1 }' | sort -u
 }
 

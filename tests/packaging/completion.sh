@@ -47,6 +47,10 @@ check_eq "the parts of POGOLINE_CONFIGS" "mine" "$(POGOLINE_CONFIGS=$work/own at
 check_eq "the words of an option" "error first last same" "$(at pogo-hex merge --overlap "")"
 check_eq "the ways of the station" "json" "$(at pogo-station run kb.cfg --ui j)"
 check_eq "the bench's operator" "auto manual" "$(at pogo-bench serve --operator "")"
+names=$(cd "$root/configs/bootloaders" && printf '%s\n' *.cfg | sed 's/\.cfg$//')
+check_eq "a bootloader by its name or file" "$(printf '%s\n' a.hex $(grep ^a <<<"$names") | sort | paste -sd' ')" \
+  "$(at pogo-hex check --part atmega32u4 --bootloader a)"
+check_eq "a bootloader's file only" "a.hex" "$(at pogo-hex release --bootloader a)"
 check_eq "a number is not offered" "" "$(at pogo-station run kb.cfg --count "")"
 check_eq "images" "a.hex b.HEX folder with space.hex" "$(at pogo-hex info "")"
 check_eq "an image for -o" "a.hex" "$(at pogo-hex merge -o a)"

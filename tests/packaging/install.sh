@@ -29,7 +29,7 @@ check_eq "programs 755, the rest 644" "" \
   "$(find "$root" -type f \( -path '*/bin/*' ! -perm 755 -o ! -path '*/bin/*' ! -perm 644 \))"
 no "nothing of the source tree's packaging" grep -E '/(deb|completion|udev)/[^r]' <<<"$before"
 
-if can_chroot; then
+if can_chroot && ! grep -q __asan_init "$BUILD/pogo-hex"; then # which needs /proc
   cp -r "$root" "$work/machine"
   cp fixtures/images/demo_firmware.hex "$work/machine/"
   ok "an installed pogo-hex finds the installed parts" \

@@ -28,6 +28,17 @@ page_options() {
     inside && $1 == ".It" { for (i = 2; i < NF; i++) if ($i == "Fl") print "-" $(i + 1) }' "${page[$1]}" | sort -u
 }
 
+# common_options PROGRAM: those of the heading COMMON OPTIONS, which a command's own heading need not repeat.
+common_options() {
+  awk '$1 == ".Sh" { inside = $2 == "COMMON" }
+    inside && $1 == ".It" { for (i = 2; i < NF; i++) if ($i == "Fl") print "-" $(i + 1) }' "${page[$1]}" | sort -u
+}
+
+# described PROGRAM COMMAND: the command's own options, and the common ones that its help has.
+described() {
+  { page_options "$1" "$2" && comm -12 <(common_options "$1") <(help_options "$1" "$2"); } | sort -u
+}
+
 for file in "${page[@]}" "${formats[@]}"; do
   ok "$file: mandoc finds nothing" lint "$file"
   ok "$file: groff finds nothing" groff_silent "$file"
@@ -43,8 +54,12 @@ for program in "${programs[@]}"; do
   fi
   for command in $(commands_of "$program"); do
     check_eq "$program $command: the page has the options of --help" "$(help_options "$program" "$command")" \
-      "$(page_options "$program" "$command")"
+      "$(described "$program" "$command")"
   done
+  check_eq "$program: every common option is one of some command" "" \
+    "$(comm -23 <(common_options "$program") <(for command in $(commands_of "$program"); do
+      help_options "$program" "$command"
+    done | sort -u))"
 done
 
 # A page for each fault of the bench, and no other.
