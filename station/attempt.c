@@ -61,7 +61,7 @@ static int64_t few_commands_ms(const struct attempt *attempt)
 
 static int64_t serial_ms(const struct attempt *attempt)
 {
-	return wire_ms(attempt, attempt->slot->shared->recipe->serial.length);
+	return wire_ms(attempt, 2 * (uint64_t)attempt->slot->shared->recipe->serial.length);
 }
 
 static int64_t program_ms(const struct attempt *attempt)
@@ -100,11 +100,29 @@ static bool fits_rule(const struct serial_rule *rule, const uint8_t *field, char
 	return true;
 }
 
+/* Twice: no wire on the way checks its bytes, and a number with one wrong bit may be another unit's,
+ * which would then be written to this board too. */
+static int read_field(struct attempt *attempt, uint8_t field[48], deadline_t deadline,
+                      struct fault *fault)
+{
+	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
+	struct chip *chip = attempt->chip;
+	uint8_t again[48] = {0};
+
+	if (chip->driver->read(chip, rule->address, field, rule->length, deadline, fault) != 0 ||
+	    chip->driver->read(chip, rule->address, again, rule->length, deadline, fault) != 0)
+		return -1;
+	if (memcmp(field, again, rule->length) != 0)
+		return fault_set(fault, FAIL_CONTACT,
+		                 "the serial number field reads differently twice: bad contact on "
+		                 "MISO or SCK, or unstable power");
+	return 0;
+}
+
 /* A board that was here before carries its number; a locked one hides it and counts as new. */
 static int read_serial(struct attempt *attempt, char text[48], deadline_t deadline)
 {
 	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
-	struct chip *chip = attempt->chip;
 	uint8_t field[48] = {0};
 	struct fault fault = {.code = FAIL_NONE};
 
@@ -112,7 +130,7 @@ static int read_serial(struct attempt *attempt, char text[48], deadline_t deadli
 	if (rule->length >= sizeof field)
 		return fault_set(&attempt->fault, FAIL_SERIAL,
 		                 "a serial of %u characters is too long", rule->length);
-	if (chip->driver->read(chip, rule->address, field, rule->length, deadline, &fault) != 0) {
+	if (read_field(attempt, field, deadline, &fault) != 0) {
 		if (fault.code == FAIL_PROTECTED)
 			return 0;
 		attempt->fault = fault;

@@ -28,7 +28,8 @@ struct fake_pod {
 	atomic_int fail_code;         /* FAIL_PROGRAMMER_LOST unplugs as well */
 	atomic_int hold_step; /* this step waits until the field is cleared, or for the stop flag */
 	atomic_int held;      /* the step that waits now */
-	atomic_int opens, closes, detaches, erases, programs, locks;
+	atomic_int reads, opens, closes, detaches, erases, programs, locks;
+	atomic_bool flickers; /* the field's last character reads differently every time */
 	char field[48];      /* what the serial field of the board reads, "" = blank */
 	char programmed[48]; /* the serial characters of the last program call */
 };
@@ -269,6 +270,8 @@ static int fake_read(struct chip *chip, uint32_t address, uint8_t *bytes, size_t
 	(void)deadline;
 	memset(bytes, 0xFF, len);
 	memcpy(bytes, pod->field, strlen(pod->field) < len ? strlen(pod->field) : len);
+	if (pod->flickers)
+		bytes[len - 1] ^= (uint8_t)(++pod->reads & 1);
 	return fake_step(chip, STEP_SERIAL, fault);
 }
 

@@ -482,6 +482,29 @@ static void test_two_boards_with_one_serial_are_refused(void **state)
 	assert_int_equal(await_result(f, 0).fault.code, FAIL_NONE);
 }
 
+static void test_a_number_that_reads_twice_differently_is_not_believed(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, 1);
+	for (int i = 0; i < 2; i++) { /* KB000001 and KB000002 are given */
+		await_state(f, 0, SLOT_WAITING);
+		f->host.pods[0].board = i + 1;
+		assert_int_equal(await_result(f, 0).fault.code, FAIL_NONE);
+		await_state(f, 0, SLOT_PASS);
+		f->host.pods[0].board = 0;
+	}
+	await_state(f, 0, SLOT_WAITING);
+	snprintf(f->host.pods[0].field, sizeof f->host.pods[0].field, "KB000002");
+	f->host.pods[0].flickers = true; /* …3, …2, …3: one bit */
+	f->host.pods[0].board = 2;
+	struct event event = await_result(f, 0);
+	assert_int_equal(event.fault.code, FAIL_CONTACT);
+	assert_string_equal(event.serial, "");
+	end(f);
+	assert_int_equal(f->host.pods[0].erases, 2);
+}
+
 static void test_no_number_left_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -600,6 +623,7 @@ int main(void)
 	        T(test_without_the_log_no_board_is_touched),
 	        T(test_an_unknown_serial_is_refused),
 	        T(test_two_boards_with_one_serial_are_refused),
+	        T(test_a_number_that_reads_twice_differently_is_not_believed),
 	        T(test_no_number_left_is_refused),
 	        T(test_garbage_in_the_serial_field_is_no_serial),
 	        T(test_a_locked_board_counts_as_new),
