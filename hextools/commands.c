@@ -14,10 +14,20 @@ struct command {
 
 static const struct command commands[] = {
 	{"check", cmd_check},
+	{"crc", cmd_crc},
+	{"crop", cmd_crop},
+	{"diff", cmd_diff},
+	{"dump", cmd_dump},
+	{"exclude", cmd_exclude},
+	{"fill", cmd_fill},
 	{"fuses", cmd_fuses},
 	{"info", cmd_info},
 	{"merge", cmd_merge},
+	{"move", cmd_move},
 	{"release", cmd_release},
+	{"serial", cmd_serial},
+	{"split", cmd_split},
+	{"vectors", cmd_vectors},
 };
 
 static const char help[] =
@@ -29,6 +39,18 @@ static const char help[] =
 	"                                          a proved image with manifest and recipe\n"
 	"  pogo-hex check --part P IMAGE [...]     what is wrong with an image, before a board is touched\n"
 	"  pogo-hex fuses --part P [L,H,E] [...]   what fuse bytes mean, bit by bit\n"
+	"  pogo-hex diff A B [--pages --part P]    where two images differ, byte by byte\n"
+	"  pogo-hex dump [--strings N] IN          bytes or strings by address\n"
+	"  pogo-hex vectors --part P IN            reset and interrupt vectors, and where they lead\n"
+	"  pogo-hex crop|exclude -o OUT RANGE... IN\n"
+	"                                          keep or drop ranges\n"
+	"  pogo-hex move -o OUT --by N [RANGE] IN  other addresses\n"
+	"  pogo-hex fill -o OUT --with BYTES RANGE... IN\n"
+	"                                          data for holes\n"
+	"  pogo-hex split -o PREFIX --at A IN      one file into several\n"
+	"  pogo-hex crc [--insert ADDRESS] IN      checksums, printed or put into the image\n"
+	"  pogo-hex serial --address A --format F --value V -o OUT IN\n"
+	"                                          the data of one unit, or of each unit of a table\n"
 	"\n"
 	"  pogo-hex COMMAND --help                 the command's options\n"
 	"  pogo-hex --version\n"
