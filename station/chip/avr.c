@@ -15,6 +15,7 @@ enum {
 	        125000,    /* below a quarter of the 1 MHz that every RC part is delivered with */
 	BOUNCE_US = 30000, /* pogo pins bounce for some ms when a board is set down */
 	EDGE_BYTES = 16,
+	SWAP_MS = 1500, /* nobody takes a board off and sets another one faster */
 	ANOTHER_BOARD = -2, /* of enter_proved: no fuse is to blame */
 };
 
@@ -195,13 +196,22 @@ static int read_silicon_id(struct chip *chip, uint8_t id[10], bool *there, deadl
 
 /* Looking for a silent board takes seconds, in which a hand can set another one: it would get the
  * rest of this one's steps and its verdict. */
-static int same_silicon(struct chip *chip, deadline_t deadline, struct fault *fault)
+static int same_silicon(struct chip *chip, int64_t silent_since, deadline_t deadline,
+                        struct fault *fault)
 {
 	uint8_t id[sizeof(chip->facts.silicon_id)];
 	bool there;
 
-	if (!chip->facts.has_silicon_id)
-		return 0;
+	if (!chip->facts.has_silicon_id) {
+		if (clock_now() - silent_since < SWAP_MS * 1000000LL)
+			return 0;
+		avr_leave(chip);
+		fault_set(fault, FAIL_CONTACT,
+		          "the board fell silent for %d ms, and its chip has no number of its own by "
+		          "which to know it again: set it again",
+		          (int)((clock_now() - silent_since) / 1000000));
+		return ANOTHER_BOARD;
+	}
 	if (read_silicon_id(chip, id, &there, deadline, fault))
 		return -1;
 	if (memcmp(id, chip->facts.silicon_id, sizeof(id)) == 0)
@@ -219,6 +229,7 @@ static int enter_proved(struct chip *chip, uint32_t sck_hz, deadline_t deadline,
                         struct fault *fault)
 {
 	uint8_t signature[3];
+	int64_t begin = clock_now();
 
 	sck_hz = step_within(&chip->programmer->info, sck_hz);
 	avr_leave(chip);
@@ -226,7 +237,8 @@ static int enter_proved(struct chip *chip, uint32_t sck_hz, deadline_t deadline,
 		if (!avr_enter(chip, sck_hz, deadline, fault) &&
 		    !avr_signature(chip, signature, deadline, fault)) {
 			if (memcmp(signature, chip->part->signature, 3) == 0)
-				return tries == 1 ? 0 : same_silicon(chip, deadline, fault);
+				return tries == 1 ? 0
+				                  : same_silicon(chip, begin, deadline, fault);
 			fault_set(fault, FAIL_CONTACT, "the signature has become %02X %02X %02X",
 			          signature[0], signature[1], signature[2]);
 		}

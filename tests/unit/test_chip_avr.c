@@ -34,6 +34,7 @@ struct fake {
 	uint8_t stuck_fuse[PART_FUSES], stuck_lock; /* bits that refuse to change */
 	unsigned deaf_enters;                       /* so many entries are not answered */
 	bool swap_when_deaf;                        /* and meanwhile another board is set */
+	int64_t deaf_us;                            /* each such entry takes so long */
 	bool bounces;                               /* unsteady for 10 ms after an entry */
 	uint32_t deaf_above;                        /* Hz, 0 = only physics */
 	uint32_t bad_address;                       /* bit 0 of this flash byte stays 0 */
@@ -112,6 +113,8 @@ static int fake_enter(struct programmer *p, uint32_t sck_hz, uint32_t *used_hz, 
 	f->entered = hears(f) && !f->deaf_enters;
 	if (f->deaf_enters && f->swap_when_deaf)
 		f->row[0x0E] ^= 0x55;
+	if (f->deaf_enters)
+		clock_sleep_us(f->deaf_us);
 	f->deaf_enters -= f->deaf_enters > 0;
 	f->entered_at = clock_now();
 	*used_hz = f->sck;
@@ -1001,6 +1004,22 @@ static void a_board_swapped_in_a_silence_gets_no_verdict(void **state)
 	assert_non_null(strstr(b->fault.text, "another one answered"));
 	assert_false(b->chip.attached);
 	bench_free(b);
+
+	for (int64_t us = 0; us <= 1600000; us += 1600000) { /* a chip without a number: time decides */
+		b = bench_new("atmega32u4", 0xFF, 0xD8, 0xFB);
+		memset(b->fake.row + 0x0E, 0xFF, 10);
+		put(b, 0, 100, 1);
+		up_to_erase(b);
+		good(b, CLOCK(b));
+		good(b, CONFIGURE(b));
+		b->fake.deaf_enters = 1;
+		b->fake.deaf_us = us;
+		if (us == 0)
+			good(b, LOCK(b));
+		else
+			bad(b, LOCK(b), FAIL_CONTACT);
+		bench_free(b);
+	}
 }
 
 static void old_eeprom_goes_when_the_recipe_keeps_none(void **state)
