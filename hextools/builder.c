@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
 	BLOCK = 64 * 1024,       /* the first; each is twice as long as the one before, */
@@ -12,7 +13,7 @@ enum {
 	OWN = 16 * 1024,         /* a longer piece has memory of its own */
 };
 #define NOTHING_OPEN UINT64_MAX
-#define HUGE_PAGE ((uintptr_t)2 << 20)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 struct builder_block {
 	struct builder_block *before;
@@ -68,12 +69,14 @@ static uint64_t end_of(const struct builder_piece *piece)
 	return (uint64_t)piece->addr + len_of(piece);
 }
 
-/* A page fault for every 4 KiB costs more than decoding what goes there. */
+/* A page fault for every 4 KiB costs more than decoding what goes there. All of the mapping is advised,
+ * from malloc's head on: one with two kinds of pages could not be grown in place. */
 static void advise_huge(void *bytes, size_t room)
 {
-	uintptr_t from = ((uintptr_t)bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-	uintptr_t to = ((uintptr_t)bytes + room) & ~(HUGE_PAGE - 1);
-	if (from < to)
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)bytes & ~(page - 1);
+	uintptr_t to = ((uintptr_t)bytes + room + page - 1) & ~(page - 1);
+	if (room >= HUGE_PAGE)
 		madvise((void *)from, to - from, MADV_HUGEPAGE);
 }
 
@@ -113,13 +116,17 @@ static int new_block(struct builder *builder, struct pogo_error *err)
 {
 	size_t size = BLOCK;
 	if (builder->blocks != NULL)
-		size = builder->blocks->size < MOST_BLOCK ? builder->blocks->size * 2 : MOST_BLOCK;
-	struct builder_block *block = malloc(sizeof *block + size);
+		size = 2 * (builder->blocks->size + sizeof *builder->blocks);
+	if (size > MOST_BLOCK)
+		size = MOST_BLOCK;
+	/* Aligned, so that huge pages can hold all of it. */
+	struct builder_block *block =
+		size < MOST_BLOCK ? malloc(size) : aligned_alloc(HUGE_PAGE, size);
 	if (block == NULL)
 		return out_of_memory(err);
 	advise_huge(block, size);
 	block->before = builder->blocks;
-	block->size = size;
+	block->size = size - sizeof *block;
 	builder->blocks = block;
 	builder->block_put = block->bytes;
 	return 0;
@@ -199,9 +206,26 @@ bool builder_empty(const struct builder *builder)
 	return builder->count == 0 && builder->next == NOTHING_OPEN;
 }
 
+/* The one other order that programs write. */
+static bool reverse_descending(struct builder *builder)
+{
+	struct builder_piece *pieces = builder->pieces;
+	for (size_t i = 1; i < builder->count; i++)
+		if (pieces[i].addr >= pieces[i - 1].addr)
+			return false;
+	for (size_t i = 0, j = builder->count; i + 1 < j; i++) {
+		struct builder_piece swap = pieces[i];
+		pieces[i] = pieces[--j];
+		pieces[j] = swap;
+	}
+	return true;
+}
+
 /* Stable, by address, in linear time: three passes of 11 bits. */
 static int sort_pieces(struct builder *builder, struct pogo_error *err)
 {
+	if (reverse_descending(builder))
+		return 0;
 	size_t n = builder->count;
 	struct builder_piece *from = builder->pieces, *to = malloc(n * sizeof *to);
 	if (to == NULL)

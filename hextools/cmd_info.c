@@ -8,19 +8,21 @@
 
 #include "hextools/bootloader.h"
 #include "hextools/conf.h"
+#include "hextools/format.h"
 #include "hextools/ihex.h"
 #include "hextools/jsonw.h"
 #include "hextools/options.h"
+#include "hextools/uf2.h"
 
 static const char help[] =
-	"pogo-hex info [--json] [--configs DIR] IN...\n"
+	"pogo-hex info [options] IN[@OFFSET]...\n"
 	"\n"
-	"Says of each Intel HEX file: its ranges and the holes between them, bytes, start record, the\n"
+	"Says of each file: its format, its ranges and the holes between them, bytes, start record, the\n"
 	"CRC-32 from the lowest to the highest byte (holes as 0xFF), the digest (SHA-256 of the canonical\n"
 	"text, which line ends and record lengths do not change), and the known bootloader in it.\n"
 	"\n"
-	"  --json         one JSON object on standard output\n"
-	"  --configs DIR  folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
+	"  --json             one JSON object on standard output\n" FORMAT_READ_HELP
+	"  --configs DIR      folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
 
 /* A person does not read more; a machine takes --json. */
 enum { MAX_LISTED = 40 };
@@ -28,6 +30,7 @@ enum { MAX_LISTED = 40 };
 struct finding {
 	const char *path;
 	struct hex_image image;
+	struct format_origin origin;
 	char digest[65];
 	bool has_crc;
 	uint32_t crc;
@@ -35,13 +38,14 @@ struct finding {
 	const struct bootloader_file *file;
 };
 
-static int look(const char *path, const struct bootloader_set *set, struct finding *found,
-		struct pogo_error *err)
+static int look(const char *path, const struct format_reading *reading, const struct bootloader_set *set,
+		struct finding *found, struct pogo_error *err)
 {
 	found->path = path;
-	if (ihex_read_file(path, &found->image, err) != 0 ||
+	if (format_read_file(path, reading, &found->image, &found->origin, err) != 0 ||
 	    ihex_digest(&found->image, found->digest, err) != 0)
 		return -1;
+	cmd_notes(&found->origin.notes);
 	found->has_crc = hex_image_crc32(&found->image, &found->crc);
 	if (!bootloader_recognise(set, &found->image, &found->family, &found->file) &&
 	    !bootloader_inside(set, &found->image, &found->family, &found->file))
@@ -78,11 +82,25 @@ static void print_ranges(FILE *out, const struct hex_image *image)
 	}
 }
 
+static void print_origin(FILE *out, const struct format_origin *origin)
+{
+	fprintf(out, "  format   %s", format_title(origin->format));
+	if (origin->has_family) {
+		const char *name = uf2_family_name(origin->family);
+		fprintf(out, " for 0x%08" PRIX32 "%s%s%s", origin->family, name != NULL ? " (" : "",
+			name != NULL ? name : "", name != NULL ? ")" : "");
+	}
+	if (origin->has_dfu)
+		fprintf(out, ", DFU suffix for %04X:%04X", origin->dfu.vendor, origin->dfu.product);
+	fputs("\n", out);
+}
+
 static void print_text(FILE *out, const struct finding *found)
 {
 	const struct hex_image *image = &found->image;
 	uint64_t first = image->segments[0].addr, last = last_of(&image->segments[image->count - 1]);
 	fprintf(out, "%s\n", found->path);
+	print_origin(out, &found->origin);
 	print_ranges(out, image);
 	fprintf(out, "  bytes    %" PRIu64 " in %zu range%s, span %" PRIu64 "\n", hex_image_bytes(image),
 		image->count, image->count == 1 ? "" : "s", last - first + 1);
@@ -121,6 +139,7 @@ static void json_finding(struct jsonw *json, const struct finding *found)
 	char text[16];
 	jsonw_open(json, NULL, '{');
 	jsonw_str(json, "path", found->path);
+	jsonw_str(json, "format", format_name(found->origin.format));
 	jsonw_int(json, "bytes", (int64_t)hex_image_bytes(image));
 	jsonw_int(json, "span", (int64_t)(last_of(&image->segments[image->count - 1]) -
 					 image->segments[0].addr + 1));
@@ -176,9 +195,11 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 {
 	bool want_help = false, want_json = false;
 	const char *given = NULL;
+	struct format_reading reading = {.format = NULL};
 	const struct option_spec specs[] = {{"help", 'h', NULL, &want_help},
 					    {"json", 0, NULL, &want_json},
 					    {"configs", 0, &given, NULL},
+					    FORMAT_READ_SPECS(reading),
 					    {NULL, 0, NULL, NULL}};
 	int count;
 	if (options_parse(specs, argc, argv, &count, err) != 0)
@@ -186,7 +207,7 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 	if (want_help)
 		return cmd_print(help, err);
 	if (count == 0)
-		return pogo_fail(err, POGO_INPUT, "info needs at least one Intel HEX file");
+		return pogo_fail(err, POGO_INPUT, "info needs at least one file");
 	char configs[PATH_MAX];
 	struct bootloader_set set;
 	if (conf_dir(given, configs, sizeof configs, err) != 0 ||
@@ -195,7 +216,7 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 	struct finding *found = calloc((size_t)count, sizeof *found);
 	int rc = found == NULL ? pogo_fail(err, POGO_SYSTEM, "out of memory") : 0;
 	for (int i = 0; i < count && rc == 0; i++)
-		rc = look(argv[i], &set, &found[i], err);
+		rc = look(argv[i], &reading, &set, &found[i], err);
 	if (rc == 0)
 		rc = want_json ? report_json(found, count, err) : report_text(found, count, err);
 	for (int i = 0; found != NULL && i < count; i++)

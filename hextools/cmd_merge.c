@@ -8,37 +8,47 @@
 
 #include "hextools/conf.h"
 #include "hextools/fit.h"
-#include "hextools/ihex.h"
+#include "hextools/format.h"
 #include "hextools/options.h"
-#include "hextools/outfile.h"
 #include "hextools/part.h"
 
 static const char help[] =
 	"pogo-hex merge -o OUT [options] IN[@OFFSET]...\n"
 	"\n"
-	"Joins Intel HEX files into one canonical file. OFFSET (decimal or 0x..., may be negative) moves a\n"
-	"file's data; its start record stays as it is.\n"
+	"Joins files into one. Each is Intel HEX, S-record, ELF, UF2 (seen by their content) or raw binary\n"
+	"(IN@ADDRESS). OFFSET (decimal or 0x..., may be negative) moves a file's data; its start record stays\n"
+	"as it is.\n"
 	"\n"
 	"  -o, --output OUT   where to write (\"-\": standard output)\n"
+	"  --to FORMAT        ihex, srec or binary (else by OUT's extension, else ihex)\n"
 	"  --part P           the result must fit this part's flash and EEPROM\n"
 	"  --overlap RULE     bytes that are in two files: error (default) refuses them, same allows equal\n"
 	"                     ones, first or last says which file wins\n"
 	"  --start RULE       start records that differ are refused, unless first or last wins, or drop\n"
-	"                     leaves every start record out\n"
+	"                     leaves every start record out\n" FORMAT_READ_HELP
 	"  --configs DIR      folder with parts/ (else $POGOLINE_CONFIGS, else found)\n";
 
 enum start_rule { START_EQUAL, START_FIRST, START_LAST, START_DROP };
 
+/* Where a file's bytes were, so that a conflict can name it after they became part of the result. */
+struct range {
+	uint32_t addr;
+	uint64_t end;
+};
+
 struct source {
-	const char *path; /* without the offset; owned by `text` */
-	char *text;
+	char *path; /* without the offset */
 	struct hex_image image;
+	struct range *ranges;
+	size_t range_count;
 };
 
 struct merge {
 	enum hex_overlap overlap;
 	enum start_rule start;
 	const char *output, *part, *configs;
+	struct format_reading reading;
+	struct format_writing writing;
 	struct source *sources;
 	int count;
 	struct hex_image result;
@@ -71,27 +81,41 @@ static int read_rules(struct merge *merge, const char *overlap, const char *star
 	return 0;
 }
 
-/* "FILE@OFFSET": the last @ counts, and only if a number follows it. */
-static int read_source(const char *word, struct source *source, struct pogo_error *err)
+static int remember_ranges(struct source *source, struct pogo_error *err)
 {
-	int64_t offset = 0;
-	source->text = strdup(word);
-	if (source->text == NULL)
+	size_t count = source->image.count;
+	source->ranges = malloc((count > 0 ? count : 1) * sizeof *source->ranges);
+	if (source->ranges == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
-	source->path = source->text;
-	char *at = strrchr(source->text, '@');
-	const int64_t most = (int64_t)1 << 32;
-	if (at != NULL && strspn(at + 1, "+-0123456789") > 0) {
-		if (options_number(at + 1, "offset", -most, most, &offset, err) != 0)
-			return -1;
-		*at = '\0';
+	source->range_count = count;
+	for (size_t i = 0; i < count; i++) {
+		const struct hex_segment *segment = &source->image.segments[i];
+		source->ranges[i] = (struct range){segment->addr, (uint64_t)segment->addr + segment->len};
 	}
-	if (ihex_read_file(source->path, &source->image, err) != 0)
-		return -1;
-	struct pogo_error why;
-	if (hex_image_shift(&source->image, offset, &why) != 0)
-		return pogo_fail(err, why.kind, "\"%.150s\": %.300s", source->path, why.text);
 	return 0;
+}
+
+static int read_source(const struct merge *merge, const char *word, struct source *source,
+		       struct pogo_error *err)
+{
+	struct format_origin origin;
+	if (format_read_file(word, &merge->reading, &source->image, &origin, err) != 0)
+		return -1;
+	cmd_notes(&origin.notes);
+	return remember_ranges(source, err);
+}
+
+static bool had(const struct source *source, uint32_t addr)
+{
+	size_t low = 0, high = source->range_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (source->ranges[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < source->range_count && source->ranges[low].addr <= addr;
 }
 
 /* Which earlier source brought the byte that stands at addr. */
@@ -99,8 +123,7 @@ static const char *owner(const struct merge *merge, int before, uint32_t addr)
 {
 	const char *path = "an earlier file";
 	for (int i = 0; i < before; i++) {
-		const struct hex_segment *segment = hex_image_from(&merge->sources[i].image, addr);
-		if (segment == NULL || segment->addr > addr)
+		if (!had(&merge->sources[i], addr))
 			continue;
 		path = merge->sources[i].path;
 		if (merge->overlap != HEX_OVERLAP_LAST)
@@ -150,14 +173,9 @@ static int join_start(struct merge *merge, int i, struct pogo_error *err)
 
 static int join_source(struct merge *merge, int i, struct pogo_error *err)
 {
-	const struct hex_image *from = &merge->sources[i].image;
-	for (size_t s = 0; s < from->count; s++) {
-		struct hex_conflict run = {.len = 0};
-		if (hex_image_add(&merge->result, from->segments[s].addr, from->segments[s].bytes,
-				  from->segments[s].len, merge->overlap, &run, err) == 0)
-			continue;
+	struct hex_conflict run = {.len = 0};
+	if (hex_image_absorb(&merge->result, &merge->sources[i].image, merge->overlap, &run, err) != 0)
 		return run.len > 0 ? conflict_between(merge, i, &run, err) : -1;
-	}
 	return join_start(merge, i, err);
 }
 
@@ -175,33 +193,34 @@ static int check_part(const struct merge *merge, struct pogo_error *err)
 	return rc;
 }
 
-static int write_result(const struct merge *merge, struct pogo_error *err)
+/* Splits the words, so that what is wrong with them is told before anything is read. */
+static int name_sources(struct merge *merge, char **words, struct pogo_error *err)
 {
-	char *text;
-	size_t len;
-	if (ihex_format(&merge->result, 16, &text, &len, err) != 0)
-		return -1;
-	int rc = outfile_write(merge->output, text, len, err);
-	free(text);
-	return rc;
+	int from_stdin = 0;
+	for (int i = 0; i < merge->count; i++) {
+		size_t len;
+		if (format_split_word(words[i], &len, NULL, NULL, err) != 0)
+			return -1;
+		merge->sources[i].path = strndup(words[i], len);
+		if (merge->sources[i].path == NULL)
+			return pogo_fail(err, POGO_SYSTEM, "out of memory");
+		from_stdin += strcmp(merge->sources[i].path, "-") == 0;
+	}
+	if (from_stdin > 1)
+		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
+	return 0;
 }
 
 static int merge_all(struct merge *merge, char **words, struct pogo_error *err)
 {
-	int inputs = 0;
-	for (int i = 0; i < merge->count; i++) {
-		if (read_source(words[i], &merge->sources[i], err) != 0)
-			return -1;
-		inputs += strcmp(merge->sources[i].path, "-") == 0;
-		if (inputs > 1)
-			return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
-	}
+	if (name_sources(merge, words, err) != 0)
+		return -1;
 	for (int i = 0; i < merge->count; i++)
-		if (join_source(merge, i, err) != 0)
+		if (read_source(merge, words[i], &merge->sources[i], err) != 0 || join_source(merge, i, err) != 0)
 			return -1;
 	if (check_part(merge, err) != 0)
 		return -1;
-	return write_result(merge, err);
+	return format_write_file(merge->output, &merge->result, &merge->writing, err);
 }
 
 int cmd_merge(int argc, char **argv, struct pogo_error *err)
@@ -213,6 +232,7 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 		{"help", 'h', NULL, &want_help},	{"output", 'o', &merge.output, NULL},
 		{"part", 0, &merge.part, NULL},		{"overlap", 0, &overlap, NULL},
 		{"start", 0, &start, NULL},		{"configs", 0, &merge.configs, NULL},
+		{"to", 0, &merge.writing.format, NULL}, FORMAT_READ_SPECS(merge.reading),
 		{NULL, 0, NULL, NULL},
 	};
 	if (options_parse(specs, argc, argv, &merge.count, err) != 0)
@@ -222,7 +242,7 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 	if (merge.output == NULL)
 		return pogo_fail(err, POGO_INPUT, "merge needs -o OUT");
 	if (merge.count == 0)
-		return pogo_fail(err, POGO_INPUT, "merge needs at least one Intel HEX file");
+		return pogo_fail(err, POGO_INPUT, "merge needs at least one file");
 	if (read_rules(&merge, overlap, start, err) != 0)
 		return -1;
 	merge.sources = calloc((size_t)merge.count, sizeof *merge.sources);
@@ -231,7 +251,8 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 	int rc = merge_all(&merge, argv, err);
 	for (int i = 0; i < merge.count; i++) {
 		hex_image_finish(&merge.sources[i].image);
-		free(merge.sources[i].text);
+		free(merge.sources[i].path);
+		free(merge.sources[i].ranges);
 	}
 	free(merge.sources);
 	hex_image_finish(&merge.result);

@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{"dump", cmd_dump},
 	{"exclude", cmd_exclude},
 	{"fill", cmd_fill},
+	{"convert", cmd_convert},
 	{"fuses", cmd_fuses},
 	{"info", cmd_info},
 	{"merge", cmd_merge},
@@ -51,6 +52,8 @@ static const char help[] =
 	"  pogo-hex crc [--insert ADDRESS] IN      checksums, printed or put into the image\n"
 	"  pogo-hex serial --address A --format F --value V -o OUT IN\n"
 	"                                          the data of one unit, or of each unit of a table\n"
+	"  pogo-hex convert [--to FORMAT] -o OUT IN\n"
+	"                                          Intel HEX, S-record, raw binary, UF2, from ELF too\n"
 	"\n"
 	"  pogo-hex COMMAND --help                 the command's options\n"
 	"  pogo-hex --version\n"
@@ -62,6 +65,17 @@ static const char help[] =
 void cmd_note(const char *sentence)
 {
 	fprintf(stderr, "pogo-hex: %s\n", sentence);
+}
+
+void cmd_notes(const struct notes *notes)
+{
+	for (size_t i = 0; i < notes->count && i < NOTES_KEPT; i++)
+		cmd_note(notes->text[i]);
+	if (notes->count <= NOTES_KEPT)
+		return;
+	char more[64];
+	snprintf(more, sizeof more, "and %zu more notes like these", notes->count - NOTES_KEPT);
+	cmd_note(more);
 }
 
 int cmd_print(const char *text, struct pogo_error *err)

@@ -6,14 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/dfu_suffix.h"
 #include "hextools/format_list.h"
 #include "hextools/outfile.h"
 
 /* In the order in which a file's content is held against them. */
-static const struct format *const formats[] = {&format_ihex, &format_binary};
+static const struct format *const formats[] = {
+	&format_ihex, &format_srec,
+#ifdef POGO_LIBELF
+	&format_elf,
+#endif
+	&format_uf2,  &format_binary,
+};
 enum { FORMATS = sizeof formats / sizeof formats[0], HEAD = 4096 };
 
-static const char known_names[] = "ihex, binary";
+static const char known_names[] = "ihex, srec, elf, uf2, binary";
 
 const char *format_name(const struct format *format)
 {
@@ -131,6 +138,15 @@ static const struct format *recognise(struct instream *in, const char *path, siz
 	return of_unknown(in, path, path_len, has_address, err);
 }
 
+/* A suffix is at the end: of a pipe all must be there first, which for text is not worth it. */
+static int take_suffix(struct instream *in, const struct format *format, struct format_origin *origin,
+		       struct pogo_error *err)
+{
+	if (instream_length(in) == UINT64_MAX && (format->text || instream_whole(in, err) != 0))
+		return format->text ? 0 : -1;
+	return dfu_suffix_take(in, &origin->has_dfu, &origin->dfu, err);
+}
+
 static int read_stream(struct instream *in, const char *path, size_t path_len, int64_t offset,
 		       bool has_offset, const struct format_reading *reading, struct hex_image *image,
 		       struct format_origin *origin, struct pogo_error *err)
@@ -145,7 +161,8 @@ static int read_stream(struct instream *in, const char *path, size_t path_len, i
 				 "%.200s: raw binary data has no address, say where it belongs: \"%.*s@ADDRESS\"",
 				 in->name, path_len > 100 ? 100 : (int)path_len, path);
 	origin->format = format;
-	if (format->read(in, reading, image, origin, err) != 0)
+	if (take_suffix(in, format, origin, err) != 0 ||
+	    format->read(in, reading, image, origin, err) != 0)
 		return -1;
 	struct pogo_error why;
 	if (offset == 0 || hex_image_shift(image, offset, &why) == 0)
@@ -223,10 +240,30 @@ static int plan(const char *path, const struct hex_image *image, const struct fo
 	if (format == NULL)
 		format = &format_ihex;
 	if (format->write == NULL)
-		return pogo_fail(err, POGO_INPUT, "%s is only read, not written; --to says another format",
-				 format->title);
+		return pogo_fail(err, POGO_INPUT, "%s is only read, not written: a program's sections and symbols "
+				 "cannot be made of an image; --to says another format", format->title);
+	if (writing->has_dfu && format != &format_binary)
+		return pogo_fail(err, POGO_INPUT, "a DFU suffix belongs behind a raw binary, this is %s", format->title);
 	*job = (struct job){format, image, writing};
 	return 0;
+}
+
+int format_loses_start(const char *path, const struct hex_image *image,
+		       const struct format_writing *writing, bool *loses, struct pogo_error *err)
+{
+	struct job job;
+	if (plan(path, image, writing, &job, err) != 0)
+		return -1;
+	*loses = (image->start_kind == HEX_START_LINEAR && !job.format->keeps_linear) ||
+		 (image->start_kind == HEX_START_SEGMENT && !job.format->keeps_segment);
+	return 0;
+}
+
+const char *format_of_output(const char *path, const struct format_writing *writing)
+{
+	const struct hex_image none = {.count = 0};
+	struct job job;
+	return plan(path, &none, writing, &job, NULL) == 0 ? job.format->title : NULL;
 }
 
 int format_write_file(const char *path, const struct hex_image *image,

@@ -77,6 +77,14 @@ struct format_writing {
 int format_write_file(const char *path, const struct hex_image *image,
 		      const struct format_writing *writing, struct pogo_error *err);
 
+/* Whether the format that would be written has no place for the image's start address (it is then left
+ * out, and a command says so). */
+int format_loses_start(const char *path, const struct hex_image *image,
+		       const struct format_writing *writing, bool *loses, struct pogo_error *err);
+
+/* The title of the format that would be written; NULL: none can. */
+const char *format_of_output(const char *path, const struct format_writing *writing);
+
 /* The same into malloc'ed memory, which the caller frees; `path` gives the extension and may be NULL. */
 int format_write_memory(const char *path, const struct hex_image *image,
 			const struct format_writing *writing, uint8_t **data, size_t *len,

@@ -12,6 +12,7 @@ struct format {
 	const char *title;      /* "Intel HEX" */
 	const char *extensions; /* " hex ihex ": a word of it, between blanks */
 	bool text;
+	bool keeps_linear, keeps_segment; /* start addresses that it can hold */
 	/* Whether a file that begins with these bytes (4 KiB or the whole file) is one; NULL: never. */
 	bool (*detect)(const uint8_t *head, size_t len);
 	/* *image is initialised and empty, and stays so on failure. */
@@ -23,6 +24,9 @@ struct format {
 };
 
 extern const struct format format_ihex;
+extern const struct format format_srec;
+extern const struct format format_elf;
+extern const struct format format_uf2;
 extern const struct format format_binary;
 
 #endif

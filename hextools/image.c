@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "hextools/digest.h"
 
@@ -107,8 +109,9 @@ static int out_of_memory(struct pogo_error *err)
 	return pogo_fail(err, POGO_SYSTEM, "out of memory for the image");
 }
 
-static int insert_segment(struct hex_image *image, size_t at, uint32_t addr, const void *bytes,
-			  size_t len, struct pogo_error *err)
+/* Puts a segment at index `at`; its bytes are the image's from now on. */
+static int insert_owned(struct hex_image *image, size_t at, const struct hex_segment *segment,
+			struct pogo_error *err)
 {
 	if (image->count == image->room) {
 		size_t room = image->room == 0 ? 8 : image->room * 2;
@@ -118,15 +121,24 @@ static int insert_segment(struct hex_image *image, size_t at, uint32_t addr, con
 		image->segments = grown;
 		image->room = room;
 	}
-	uint8_t *copy = malloc(len);
-	if (copy == NULL)
-		return out_of_memory(err);
-	memcpy(copy, bytes, len);
 	memmove(image->segments + at + 1, image->segments + at,
 		(image->count - at) * sizeof *image->segments);
-	image->segments[at] = (struct hex_segment){.addr = addr, .len = len, .room = len, .bytes = copy};
+	image->segments[at] = *segment;
 	image->count++;
 	return 0;
+}
+
+static int insert_segment(struct hex_image *image, size_t at, uint32_t addr, const void *bytes,
+			  size_t len, struct pogo_error *err)
+{
+	struct hex_segment copy = {.addr = addr, .len = len, .room = len, .bytes = malloc(len)};
+	if (copy.bytes == NULL)
+		return out_of_memory(err);
+	memcpy(copy.bytes, bytes, len);
+	if (insert_owned(image, at, &copy, err) == 0)
+		return 0;
+	free(copy.bytes);
+	return -1;
 }
 
 /* Makes segment i reach from `base` (at or below its start) to `end`, its bytes at their new place. */
@@ -211,6 +223,58 @@ int hex_image_add(struct hex_image *image, uint32_t addr, const void *bytes, siz
 	if (first == last)
 		return insert_segment(image, first, addr, bytes, len, err);
 	return join(image, first, last, addr, bytes, len, rule, err);
+}
+
+/* Bytes that were copied out of a long segment are memory to give back before the rest is copied. */
+static void give_back(uint8_t *bytes, size_t len)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)bytes + page - 1) & ~(page - 1), to = ((uintptr_t)bytes + len) & ~(page - 1);
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+static int absorb_segment(struct hex_image *to, struct hex_segment *segment, enum hex_overlap rule,
+			  struct hex_conflict *conflict, struct pogo_error *err)
+{
+	const size_t part = (size_t)1 << 20;
+	uint64_t end = segment_end(segment);
+	size_t first = first_touching(to, segment->addr), last = first;
+	while (last < to->count && to->segments[last].addr <= end)
+		last++;
+	if (refuse_conflicts(to, first, last, segment->addr, segment->bytes, segment->len, rule, conflict, err) != 0)
+		return -1;
+	if (first == last) {
+		if (insert_owned(to, first, segment, err) != 0)
+			return -1;
+		segment->bytes = NULL;
+		return 0;
+	}
+	for (size_t done = 0; done < segment->len; done += part) {
+		size_t len = segment->len - done < part ? segment->len - done : part;
+		if (hex_image_add(to, segment->addr + (uint32_t)done, segment->bytes + done, len, rule, conflict,
+				  err) != 0)
+			return -1;
+		if (segment->len > part)
+			give_back(segment->bytes + done, len);
+	}
+	return 0;
+}
+
+int hex_image_absorb(struct hex_image *to, struct hex_image *from, enum hex_overlap rule,
+		     struct hex_conflict *conflict, struct pogo_error *err)
+{
+	int rc = 0;
+	for (size_t i = 0; i < from->count; i++) {
+		struct hex_segment *segment = &from->segments[i];
+		if (rc == 0)
+			rc = absorb_segment(to, segment, rule, conflict, err);
+		free(segment->bytes);
+	}
+	free(from->segments);
+	from->segments = NULL;
+	from->count = from->room = 0;
+	return rc;
 }
 
 int hex_image_copy(struct hex_image *to, const struct hex_image *from, struct pogo_error *err)

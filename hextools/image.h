@@ -10,7 +10,7 @@
 /* A memory image: a sorted map of non-overlapping, non-touching segments over 32-bit addresses.
  * Memory follows the data, never the span. Addresses are byte addresses; AVR memories other than
  * flash stand where avr-gcc puts them (EEPROM at 0x810000). Visible so that readers can walk it;
- * only image.c writes it. Owner: whoever called init; finish frees the bytes (safe when zeroed). */
+ * only image.c and builder.c write it. Owner: whoever called init; finish frees the bytes (safe when zeroed). */
 
 #define AVR_EEPROM_BASE 0x810000u
 
@@ -49,6 +49,11 @@ int hex_image_copy(struct hex_image *to, const struct hex_image *from, struct po
  * run in the way, class POGO_NO. Running past 4 GiB: POGO_INPUT. Amortised O(1) for ascending adds. */
 int hex_image_add(struct hex_image *image, uint32_t addr, const void *bytes, size_t len,
 		  enum hex_overlap rule, struct hex_conflict *conflict, struct pogo_error *err);
+
+/* Moves all data of *from into *to and leaves *from without data, also on refusal (then *to may have some
+ * of it). As hex_image_add, but copies nothing that need not be, and gives memory back as it goes. */
+int hex_image_absorb(struct hex_image *to, struct hex_image *from, enum hex_overlap rule,
+		     struct hex_conflict *conflict, struct pogo_error *err);
 
 /* Copies [addr, addr + len) out, holes filled with `fill`; returns how many bytes were data. */
 size_t hex_image_read(const struct hex_image *image, uint32_t addr, uint8_t *out, size_t len, uint8_t fill);

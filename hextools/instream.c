@@ -169,6 +169,24 @@ uint64_t instream_length(const struct instream *in)
 	return in->limit;
 }
 
+int instream_tail(struct instream *in, uint8_t *out, size_t len, struct pogo_error *err)
+{
+	uint64_t offset = in->limit - len;
+	if (in->fd < 0 || in->keep) {
+		memcpy(out, (in->fd < 0 ? in->memory : in->buffer) + offset, len);
+		return 0;
+	}
+	ssize_t got;
+	do
+		got = pread(in->fd, out, len, (off_t)(in->base + offset));
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return pogo_fail_errno(err, errno, "cannot read \"%.300s\"", in->name);
+	if ((size_t)got < len)
+		return pogo_fail(err, POGO_SYSTEM, "\"%.300s\" became shorter while it was read", in->name);
+	return 0;
+}
+
 void instream_cut(struct instream *in, uint64_t length)
 {
 	in->limit = length;

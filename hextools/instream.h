@@ -50,6 +50,9 @@ int instream_whole(struct instream *in, struct pogo_error *err);
 /* How long the input is; UINT64_MAX: a pipe, nobody knows yet. */
 uint64_t instream_length(const struct instream *in);
 
+/* The last `len` bytes; the length is known and not less. Does not move `at`. */
+int instream_tail(struct instream *in, uint8_t *out, size_t len, struct pogo_error *err);
+
 /* Makes the input end at this offset; only after rewind, before reading. */
 void instream_cut(struct instream *in, uint64_t length);
 

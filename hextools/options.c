@@ -68,7 +68,7 @@ int options_parse(const struct option_spec specs[], int argc, char **argv, int *
 		char *word = argv[next++];
 		if (options && strcmp(word, "--") == 0) {
 			options = false;
-		} else if (options && word[0] == '-' && word[1] != '\0') {
+		} else if (options && word[0] == '-' && word[1] != '\0' && word[1] != '@') {
 			if (take_option(specs, word, argc, argv, &next, err) != 0)
 				return -1;
 		} else {

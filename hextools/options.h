@@ -7,7 +7,7 @@
 #include "hextools/err.h"
 
 /* Command lines: a table of options, each with a value or a flag. "--name value", "--name=value",
- * "-n value", "-nvalue"; options and words in any order; "--" ends the options; "-" is a word. An option
+ * "-n value", "-nvalue"; options and words in any order; "--" ends the options; "-" is a word, and so is "-@OFFSET". An option
  * given twice or unknown is POGO_INPUT. */
 
 struct option_spec {

@@ -1,0 +1,168 @@
+#include "hextools/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hextools/dfu_suffix.h"
+#include "hextools/format.h"
+#include "hextools/jsonw.h"
+#include "hextools/options.h"
+#include "hextools/uf2.h"
+
+static const char help[] =
+	"pogo-hex convert [--to FORMAT] -o OUT [options] IN[@OFFSET]\n"
+	"\n"
+	"Reads one file and writes its image in another format. What IN is, is seen by its content; raw binary\n"
+	"wants its address, IN@ADDRESS. An .eep file counts from 0: IN@0x810000 makes it an AVR's EEPROM.\n"
+	"\n"
+	"  -o, --output OUT   where to write (\"-\": standard output)\n"
+	"  --to FORMAT        ihex, srec, uf2 or binary (else by OUT's extension, else ihex); ELF is only read\n"
+	"  --width N          data bytes a record, 1 to 255 (ihex, srec); 16\n"
+	"  --address-bytes N  2, 3 or 4 (srec); else the fewest that hold every address\n"
+	"  --to-family NAME   the chip family of a UF2 file: a name like RP2040, or its id as 0x...\n"
+	"  --dfu-suffix IDS   VID:PID or VID:PID:DEVICE in hexadecimal: a suffix for USB DFU (binary)\n"
+	"  --force            allow a raw binary with more than 64 MiB of span, most of it hole\n"
+	"  --json             a report on standard output\n" FORMAT_READ_HELP
+	"\n"
+	"Raw binary gets holes as 0xFF, UF2 whole pages of 256 bytes. A start address that the format cannot\n"
+	"hold is left out, with a note.\n";
+
+struct convert {
+	struct format_reading reading;
+	struct format_writing writing;
+	const char *output, *input;
+	char family[16]; /* the input's */
+	bool json;
+	struct hex_image image;
+	struct format_origin origin;
+};
+
+static void json_origin(struct jsonw *json, const struct format_origin *origin)
+{
+	char text[16];
+	jsonw_open(json, "input", '{');
+	jsonw_str(json, "format", format_name(origin->format));
+	if (origin->has_family) {
+		snprintf(text, sizeof text, "0x%08" PRIX32, origin->family);
+		jsonw_str(json, "family", text);
+		jsonw_str(json, "family_name", uf2_family_name(origin->family));
+	}
+	if (origin->has_dfu) {
+		snprintf(text, sizeof text, "%04X:%04X:%04X", origin->dfu.vendor, origin->dfu.product,
+			 origin->dfu.device);
+		jsonw_str(json, "dfu_suffix", text);
+	}
+	jsonw_open(json, "notes", '[');
+	for (size_t i = 0; i < origin->notes.count && i < NOTES_KEPT; i++)
+		jsonw_str(json, NULL, origin->notes.text[i]);
+	jsonw_close(json, ']');
+	jsonw_close(json, '}');
+}
+
+static int report(const struct convert *convert, struct pogo_error *err)
+{
+	const struct hex_image *image = &convert->image;
+	struct jsonw json;
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '{');
+	jsonw_str(&json, "path", convert->input);
+	json_origin(&json, &convert->origin);
+	jsonw_str(&json, "output", convert->output);
+	jsonw_str(&json, "format", format_of_output(convert->output, &convert->writing));
+	jsonw_int(&json, "bytes", (int64_t)hex_image_bytes(image));
+	jsonw_int(&json, "ranges", (int64_t)image->count);
+	jsonw_int(&json, "first", image->segments[0].addr);
+	jsonw_int(&json, "last", (int64_t)((uint64_t)image->segments[image->count - 1].addr +
+					   image->segments[image->count - 1].len - 1));
+	jsonw_close(&json, '}');
+	jsonw_newline(&json);
+	int rc = jsonw_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
+	jsonw_finish(&json);
+	return rc;
+}
+
+static int note_lost_start(const struct convert *convert, struct pogo_error *err)
+{
+	bool loses;
+	char text[200];
+	if (format_loses_start(convert->output, &convert->image, &convert->writing, &loses, err) != 0)
+		return -1;
+	if (!loses)
+		return 0;
+	snprintf(text, sizeof text, "the start address %08" PRIX32 " is left out, %s has no place for it",
+		 convert->image.start, format_of_output(convert->output, &convert->writing));
+	cmd_note(text);
+	return 0;
+}
+
+static int convert_one(struct convert *convert, struct pogo_error *err)
+{
+	if (format_read_file(convert->input, &convert->reading, &convert->image, &convert->origin, err) != 0)
+		return -1;
+	cmd_notes(&convert->origin.notes);
+	/* A family that the input had is the output's, too. */
+	if (convert->writing.family == NULL && convert->origin.has_family) {
+		snprintf(convert->family, sizeof convert->family, "0x%08" PRIX32, convert->origin.family);
+		convert->writing.family = convert->family;
+	}
+	if (note_lost_start(convert, err) != 0 ||
+	    format_write_file(convert->output, &convert->image, &convert->writing, err) != 0)
+		return -1;
+	return convert->json ? report(convert, err) : 0;
+}
+
+static int read_numbers(struct convert *convert, const char *width, const char *address_bytes,
+			const char *dfu, struct pogo_error *err)
+{
+	int64_t number;
+	if (width != NULL) {
+		if (options_number(width, "--width", 1, 255, &number, err) != 0)
+			return -1;
+		convert->writing.width = (unsigned)number;
+	}
+	if (address_bytes != NULL) {
+		if (options_number(address_bytes, "--address-bytes", 2, 4, &number, err) != 0)
+			return -1;
+		convert->writing.address_bytes = (unsigned)number;
+	}
+	convert->writing.has_dfu = dfu != NULL;
+	return dfu != NULL ? dfu_suffix_ids(dfu, &convert->writing.dfu, err) : 0;
+}
+
+int cmd_convert(int argc, char **argv, struct pogo_error *err)
+{
+	struct convert convert = {.output = NULL};
+	const char *width = NULL, *address_bytes = NULL, *dfu = NULL;
+	bool want_help = false;
+	int words;
+	const struct option_spec specs[] = {
+		{"help", 'h', NULL, &want_help},
+		{"output", 'o', &convert.output, NULL},
+		{"to", 0, &convert.writing.format, NULL},
+		{"width", 0, &width, NULL},
+		{"address-bytes", 0, &address_bytes, NULL},
+		{"to-family", 0, &convert.writing.family, NULL},
+		{"dfu-suffix", 0, &dfu, NULL},
+		{"force", 0, NULL, &convert.writing.force},
+		{"json", 0, NULL, &convert.json},
+		FORMAT_READ_SPECS(convert.reading),
+		{NULL, 0, NULL, NULL},
+	};
+	if (options_parse(specs, argc, argv, &words, err) != 0)
+		return -1;
+	if (want_help)
+		return cmd_print(help, err);
+	if (convert.output == NULL)
+		return pogo_fail(err, POGO_INPUT, "convert needs -o OUT");
+	if (words != 1)
+		return pogo_fail(err, POGO_INPUT, "convert takes one file, not %d; merge joins several", words);
+	if (convert.json && strcmp(convert.output, "-") == 0)
+		return pogo_fail(err, POGO_INPUT, "--json and -o - would both go to standard output");
+	convert.input = argv[0];
+	if (read_numbers(&convert, width, address_bytes, dfu, err) != 0)
+		return -1;
+	int rc = convert_one(&convert, err);
+	hex_image_finish(&convert.image);
+	return rc;
+}
