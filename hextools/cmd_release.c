@@ -20,6 +20,8 @@ static const char help[] =
 	"  --part P             a part of configs/parts, like atmega32u4\n"
 	"  --bootloader FILE    Intel HEX; released bootloaders are recognised\n"
 	"  --app FILE           Intel HEX\n"
+	"  --boot-only          take only the boot section of the bootloader's file (some are released with an\n"
+	"                       example program in the same file)\n"
 	"  --eeprom FILE        Intel HEX from 0 or from 0x810000, becomes part of the image\n"
 	"  -o, --output OUT     the image\n"
 	"  --fuses L,H[,E]      low, high, extended; left out: those published for a known bootloader\n"
@@ -148,6 +150,7 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 		{"part", 0, &order.part, NULL},
 		{"bootloader", 0, &order.bootloader, NULL},
 		{"app", 0, &order.application, NULL},
+		{"boot-only", 0, NULL, &order.boot_only},
 		{"eeprom", 0, &order.eeprom, NULL},
 		{"output", 'o', &to.image, NULL},
 		{"fuses", 0, &order.fuses, NULL},

@@ -9,14 +9,12 @@
 #include "hextools/digest.h"
 #include "hextools/fit.h"
 #include "hextools/fuses.h"
+#include "hextools/format.h"
 #include "hextools/ihex.h"
 #include "hextools/options.h"
 #include "hextools/outfile.h"
 
-static void note(struct release *release, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void note(struct release *release, const char *format, ...)
+void release_note(struct release *release, const char *format, ...)
 {
 	if (release->note_count == RELEASE_NOTES)
 		return;
@@ -31,20 +29,37 @@ static uint64_t last_of(const struct hex_segment *segment)
 	return (uint64_t)segment->addr + segment->len - 1;
 }
 
+/* The bytes of the file that "FILE@OFFSET" names. */
+static int read_bytes(const char *word, char **text, size_t *len, struct pogo_error *err)
+{
+	size_t path_len;
+	if (format_split_word(word, &path_len, NULL, NULL, err) != 0)
+		return -1;
+	char *path = strndup(word, path_len);
+	if (path == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	int rc = infile_read(path, text, len, err);
+	free(path);
+	return rc;
+}
+
 static int read_input(struct release *release, const char *role, const char *path,
-		      struct pogo_error *err)
+		      const struct format_reading *reading, struct pogo_error *err)
 {
 	struct release_input *input = &release->inputs[release->input_count];
+	struct format_origin origin;
 	char *text;
 	size_t len;
-	if (infile_read(path, &text, &len, err) != 0)
+	if (read_bytes(path, &text, &len, err) != 0)
 		return -1;
 	input->role = role;
 	input->path = path;
 	release->input_count++;
 	sha256_hex(text, len, input->sha256);
-	int rc = ihex_parse(text, len, strcmp(path, "-") == 0 ? "standard input" : path, &input->image, err);
+	int rc = format_read_memory(text, len, path, reading, &input->image, &origin, err);
 	free(text);
+	for (size_t i = 0; rc == 0 && i < origin.notes.count && i < NOTES_KEPT; i++)
+		release_note(release, "%s", origin.notes.text[i]);
 	/* An AVR starts where its fuses say; the record would only make equal images differ. */
 	input->image.start_kind = HEX_START_NONE;
 	input->image.start = 0;
@@ -77,41 +92,158 @@ static int read_inputs(const struct release_order *order, struct release *releas
 		from_stdin += strcmp(paths[i], "-") == 0;
 	if (from_stdin > 1)
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
-	if (read_input(release, "bootloader", order->bootloader, err) != 0 ||
-	    read_input(release, "application", order->application, err) != 0)
+	if (read_input(release, "bootloader", order->bootloader, &order->reading, err) != 0 ||
+	    read_input(release, "application", order->application, &order->reading, err) != 0)
 		return -1;
 	for (size_t i = 0; i < 2; i++)
 		if (fit_check(release->part, &release->inputs[i].image, release->inputs[i].path, err) != 0)
 			return -1;
 	if (order->eeprom == NULL)
 		return 0;
-	if (read_input(release, "eeprom", order->eeprom, err) != 0)
+	if (read_input(release, "eeprom", order->eeprom, &order->reading, err) != 0)
 		return -1;
 	return place_eeprom(release, &release->inputs[2], err);
 }
 
-/* Which published bootloader this is, and that it is one for this part. */
-static int recognise(struct release *release, struct pogo_error *err)
+static int find_family(const struct release_order *order, struct release *release,
+		       struct pogo_error *err)
+{
+	if (order->family == NULL)
+		return 0;
+	release->family = bootloader_find(&release->known, order->family);
+	if (release->family == NULL)
+		return pogo_fail(err, POGO_INPUT, "bootloader \"%.60s\" is not among configs/bootloaders",
+				 order->family);
+	if (bootloader_part(release->family, release->part->name) == NULL)
+		return pogo_fail(err, POGO_INPUT, "bootloader \"%s\" is not known for the %s",
+				 release->family->name, release->part->title);
+	return 0;
+}
+
+/* ---- --boot-only ---------------------------------------------------------------------------------- */
+
+/* Where the boot section begins: by a known file, by the fuses, by the family. */
+static int boot_only_start(const struct release_order *order, const struct release *release,
+			   uint32_t *start, struct pogo_error *err)
+{
+	const struct part *part = release->part;
+	const struct bootloader *family = release->family;
+	const struct bootloader_file *file;
+	uint8_t fuses[PART_FUSES];
+	uint32_t bytes;
+	if (bootloader_recognise(&release->known, &release->inputs[0].image, &family, &file) &&
+	    bootloader_fits(file, part->name)) {
+		*start = bootloader_part(family, part->name)->section_start;
+		return 0;
+	}
+	if (order->fuses != NULL) {
+		if (fuses_parse(part, order->fuses, fuses, err) != 0)
+			return -1;
+		if (fuses_boot_section(part, fuses, start, &bytes))
+			return 0;
+	} else if (release->family != NULL) {
+		*start = part->flash_bytes - bootloader_part(release->family, part->name)->reserved_bytes;
+		return 0;
+	}
+	return pogo_fail(err, POGO_INPUT,
+			 "--boot-only: \"%.150s\" is no known file, so the boot section's start must come from "
+			 "--fuses", release->inputs[0].path);
+}
+
+/* Drops the data below: an example program, and the filler behind it. */
+static int keep_boot_section(const struct release_order *order, struct release *release,
+			     struct pogo_error *err)
+{
+	struct release_input *boot = &release->inputs[0];
+	struct hex_image kept;
+	uint32_t start;
+	uint64_t before = hex_image_bytes(&boot->image);
+	if (!order->boot_only)
+		return 0;
+	if (boot_only_start(order, release, &start, err) != 0)
+		return -1;
+	hex_image_init(&kept);
+	for (size_t i = 0; i < boot->image.count; i++) {
+		const struct hex_segment *segment = &boot->image.segments[i];
+		size_t skip = segment->addr < start ? start - segment->addr : 0;
+		if (skip < segment->len &&
+		    hex_image_add(&kept, segment->addr + (uint32_t)skip, segment->bytes + skip,
+				  segment->len - skip, HEX_OVERLAP_ERROR, NULL, err) != 0) {
+			hex_image_finish(&kept);
+			return -1;
+		}
+	}
+	hex_image_finish(&boot->image);
+	boot->image = kept;
+	if (kept.count == 0)
+		return pogo_fail(err, POGO_NO, "--boot-only: \"%.150s\" has nothing from 0x%05" PRIX32 " on",
+				 boot->path, start);
+	release_note(release, "of \"%.80s\" only the boot section from 0x%05" PRIX32
+		     " is taken; %" PRIu64 " bytes below it are left out",
+		     boot->path, start, before - hex_image_bytes(&kept));
+	return 0;
+}
+
+/* ---- the bootloader's file ------------------------------------------------------------------------ */
+
+/* Names of the released files of a family for this part. */
+static void released_files(const struct bootloader *family, const struct part *part, char *out,
+			   size_t size)
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < family->file_count; i++) {
+		size_t used = strlen(out);
+		if (bootloader_fits(&family->files[i], part->name) && !family->files[i].sketch && used < 150)
+			snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", family->files[i].name);
+	}
+}
+
+static int refuse_file(const struct release *release, const struct bootloader *found,
+		       const struct bootloader_file *file, struct pogo_error *err)
 {
 	const struct release_input *boot = &release->inputs[0];
 	const struct part *part = release->part;
-	const struct bootloader *family;
-	const struct bootloader_file *file;
-	if (!bootloader_recognise(&release->known, &boot->image, &family, &file))
-		return 0;
+	char files[256];
 	if (!bootloader_fits(file, part->name))
 		return pogo_fail(err, POGO_NO, "\"%.150s\" is %s (%s) for %s, not for %s", boot->path,
-				 file->title, family->name, file->part, part->name);
+				 file->title, found->name, file->part, part->name);
 	if (file->sketch)
 		return pogo_fail(err, POGO_NO,
 				 "\"%.150s\" is %s (%s) as published, with an example program below the "
-				 "bootloader that would overwrite the application; give the bootloader alone, "
-				 "its records from 0x%05" PRIX32 " on",
+				 "bootloader that would overwrite the application; give --boot-only, which takes its "
+				 "records from 0x%05" PRIX32 " on",
 				 boot->path, file->title, file->name,
-				 bootloader_part(family, part->name)->section_start);
-	release->family = family;
-	release->file = file;
-	note(release, "\"%.80s\" is %s (bootloader \"%s\")", boot->path, file->title, family->name);
+				 bootloader_part(found, part->name)->section_start);
+	if (release->family == NULL || found == release->family)
+		return 0;
+	released_files(release->family, part, files, sizeof files);
+	return pogo_fail(err, POGO_NO,
+			 "\"%.150s\" is %s (bootloader \"%s\"), but the board has \"%s\"%s%s", boot->path,
+			 file->title, found->name, release->family->name, files[0] != '\0' ? ": " : "", files);
+}
+
+/* Which published bootloader this is, and that it is the one for this part and board. */
+static int recognise(struct release *release, struct pogo_error *err)
+{
+	const struct release_input *boot = &release->inputs[0];
+	const struct bootloader *family;
+	const struct bootloader_file *file;
+	char files[256];
+	if (bootloader_recognise(&release->known, &boot->image, &family, &file)) {
+		if (refuse_file(release, family, file, err) != 0)
+			return -1;
+		release->family = family;
+		release->file = file;
+		release_note(release, "\"%.80s\" is %s (bootloader \"%s\")", boot->path, file->title,
+			     family->name);
+		return 0;
+	}
+	if (release->family == NULL)
+		return 0;
+	released_files(release->family, release->part, files, sizeof files);
+	if (files[0] != '\0')
+		release_note(release, "\"%.80s\" is none of the released files of \"%s\" (%s)", boot->path,
+			     release->family->name, files);
 	return 0;
 }
 
@@ -119,6 +251,18 @@ static void write_missing_bits_as_1(struct release *release)
 {
 	for (unsigned i = 0; i < PART_FUSES; i++)
 		release->fuses[i] |= (uint8_t)~release->part->fuse_mask[i];
+}
+
+/* Published fuses are for the family's size; the board's may be another. */
+static void fit_bootsz(const struct release_order *order, struct release *release)
+{
+	const struct part_fuse_bit *bootsz = part_bit(release->part, "BOOTSZ");
+	for (unsigned code = 0; bootsz != NULL && code < 4; code++) {
+		uint8_t *byte = &release->fuses[bootsz->fuse];
+		if (order->boot_bytes == 0 || release->part->boot_bytes[code] != order->boot_bytes)
+			continue;
+		*byte = (uint8_t)((*byte & ~(3u << bootsz->lsb)) | code << bootsz->lsb);
+	}
 }
 
 static int choose_fuses(const struct release_order *order, struct release *release,
@@ -136,7 +280,9 @@ static int choose_fuses(const struct release_order *order, struct release *relea
 			return 0;
 		memcpy(release->fuses, published, sizeof release->fuses);
 		release->has_fuses = true;
-		note(release, "fuses %02X,%02X%s%.*X (low, high%s) taken from bootloader \"%s\"",
+		fit_bootsz(order, release);
+		published = release->fuses;
+		release_note(release, "fuses %02X,%02X%s%.*X (low, high%s) taken from bootloader \"%s\"",
 		     published[0], published[1], part->fuse_count == 3 ? "," : "",
 		     part->fuse_count == 3 ? 2 : 0, part->fuse_count == 3 ? published[2] : 0,
 		     part->fuse_count == 3 ? ", extended" : "", release->family->name);
@@ -153,7 +299,7 @@ static int choose_lock(const struct release_order *order, struct release *releas
 	release->lock = 0xFF;
 	if (order->lock == NULL) {
 		if (release->family != NULL && release->family->has_lock)
-			note(release, "lock bits stay open; for this bootloader --lock 0x%02X is recommended",
+			release_note(release, "lock bits stay open; for this bootloader --lock 0x%02X is recommended",
 			     release->family->lock);
 		return 0;
 	}
@@ -167,7 +313,7 @@ static int choose_lock(const struct release_order *order, struct release *releas
 	release->has_lock = true;
 	release->lock = (uint8_t)value | missing;
 	if (release->lock != (uint8_t)value)
-		note(release, "lock 0x%02X is written as 0x%02X: bits that the %s does not have stay 1",
+		release_note(release, "lock 0x%02X is written as 0x%02X: bits that the %s does not have stay 1",
 		     (unsigned)value, release->lock, release->part->title);
 	return 0;
 }
@@ -199,8 +345,25 @@ static int wrong_bootsz(const struct release *release, uint32_t selected, uint32
 			 right);
 }
 
+/* How much of the flash's end the bootloader takes, where the family is known; else 0. */
+static uint32_t reserved_bytes(const struct release_order *order, const struct release *release)
+{
+	const struct bootloader_part *entry =
+		release->family != NULL ? bootloader_part(release->family, release->part->name) : NULL;
+	if (entry == NULL)
+		return 0;
+	return order->boot_bytes != 0 ? order->boot_bytes : entry->reserved_bytes;
+}
+
+/* A bootloader larger than every boot section begins below it, in the application section. */
+static bool is_oversized(const struct release_order *order, const struct release *release)
+{
+	return reserved_bytes(order, release) > release->part->boot_bytes[0];
+}
+
 /* Finds the boot section and proves that the bootloader is all of it and nothing else. */
-static int place_bootloader(struct release *release, struct pogo_error *err)
+static int place_bootloader(const struct release_order *order, struct release *release,
+			    struct pogo_error *err)
 {
 	const struct part *part = release->part;
 	const struct release_input *boot = &release->inputs[0];
@@ -210,7 +373,10 @@ static int place_bootloader(struct release *release, struct pogo_error *err)
 	int code = section_at(part, begin);
 	if (part->boot_bytes[0] == 0)
 		return pogo_fail(err, POGO_NO, "the %s has no boot section", part->title);
-	if (release->has_fuses) {
+	if (is_oversized(order, release) || (!release->has_fuses && reserved_bytes(order, release) != 0)) {
+		bytes = reserved_bytes(order, release);
+		selected = part->flash_bytes - bytes;
+	} else if (release->has_fuses) {
 		fuses_boot_section(part, release->fuses, &selected, &bytes);
 		if (begin != selected && code >= 0)
 			return wrong_bootsz(release, selected, begin, code, err);
@@ -318,9 +484,10 @@ static int make(const struct release_order *order, struct release *release, stru
 	release->external_clock = order->external_clock;
 	if (part_load(order->configs, order->part, &release->part, err) != 0 ||
 	    bootloader_load_all(order->configs, &release->known, err) != 0 ||
-	    read_inputs(order, release, err) != 0 || recognise(release, err) != 0 ||
+	    find_family(order, release, err) != 0 || read_inputs(order, release, err) != 0 ||
+	    keep_boot_section(order, release, err) != 0 || recognise(release, err) != 0 ||
 	    choose_fuses(order, release, err) != 0 || choose_lock(order, release, err) != 0 ||
-	    place_bootloader(release, err) != 0 || check_application(release, err) != 0 ||
+	    place_bootloader(order, release, err) != 0 || check_application(release, err) != 0 ||
 	    check_fuses(release, err) != 0)
 		return -1;
 	return join_inputs(release, err);

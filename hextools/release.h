@@ -5,21 +5,26 @@
 #include <stdint.h>
 
 #include "hextools/bootloader.h"
+#include "hextools/format.h"
 #include "hextools/image.h"
 #include "hextools/part.h"
 
 /* A release: bootloader and application (and EEPROM) joined into one image, proved against part, boot
  * section, fuses and lock. Nothing is written here. */
 
-enum { RELEASE_INPUTS = 3, RELEASE_NOTES = 6 };
+enum { RELEASE_INPUTS = 3, RELEASE_NOTES = 20 };
 
 /* What is asked for. */
 struct release_order {
 	const char *configs, *part;
-	const char *bootloader, *application, *eeprom; /* files; eeprom may be NULL */
+	const char *bootloader, *application, *eeprom; /* FILE[@OFFSET]; eeprom may be NULL */
 	const char *fuses, *lock;                      /* as on a command line; may be NULL */
+	const char *family;   /* the bootloader that the board has, a family's name; may be NULL */
+	uint32_t boot_bytes;  /* its size where the family leaves it open; 0: the family's */
+	bool boot_only;       /* take the bootloader's file from the boot section on, drop what lies below */
 	uint32_t crystal_hz;
 	bool external_clock;
+	struct format_reading reading; /* zeroed: formats by content, strict */
 };
 
 struct release_input {
@@ -37,20 +42,22 @@ struct release {
 	char digest[65]; /* ihex_digest */
 	uint32_t crc32;
 
-	const struct bootloader *family;      /* of the recognised bootloader, else NULL */
-	const struct bootloader_file *file;
+	const struct bootloader *family;      /* asked for or recognised, else NULL */
+	const struct bootloader_file *file;   /* recognised, else NULL */
 	uint32_t boot_start, boot_bytes;
 	bool has_fuses, has_lock;
 	uint8_t fuses[PART_FUSES], lock; /* bits that do not exist are 1 */
 	uint32_t crystal_hz;
 	bool external_clock;
 
-	char notes[RELEASE_NOTES][240]; /* worth knowing, wrong with nothing */
+	char notes[RELEASE_NOTES][320]; /* worth knowing, wrong with nothing */
 	size_t note_count;
 };
 
 /* Refusals are POGO_NO; unreadable words and files POGO_INPUT. On failure *release is finished. */
 int release_make(const struct release_order *order, struct release *release, struct pogo_error *err);
+void release_note(struct release *release, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void release_finish(struct release *release); /* safe when zeroed */
 
 /* The manifest: JSON, the same text for the same input (no times, base names only). image_path is

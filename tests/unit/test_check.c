@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "hextools/check.h"
-#include "hextools/digest.h"
 #include "hextools/ihex.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/steer_crc.h"
 
 static char folder[256], path[300];
 static struct hex_image image;
@@ -357,28 +357,13 @@ static void fuses_are_judged(void **state)
 	assert_clean(0);
 }
 
-/* Records that make the CRC of a known file come out: four bytes at the end steer it. */
-static void steer_crc(uint32_t base, size_t len, uint32_t want)
+/* A program of `len` bytes at `base` that is taken for the released file with this CRC-32. */
+static void put_known(uint32_t base, size_t len, uint32_t crc)
 {
-	uint8_t *bytes = calloc(1, len);
-	uint32_t table[256], at_end = want ^ 0xFFFFFFFF;
-	for (uint32_t i = 0; i < 256; i++) {
-		table[i] = i;
-		for (int k = 0; k < 8; k++)
-			table[i] = table[i] >> 1 ^ ((table[i] & 1) != 0 ? 0xEDB88320 : 0);
-	}
+	uint8_t *bytes = malloc(len);
 	put_program(base, 43, 0x0AFF, len);
 	hex_image_read(&image, base, bytes, len, 0xFF);
-	uint32_t now = crc32_update(0, bytes, len - 4) ^ 0xFFFFFFFF;
-	for (int i = 0; i < 4; i++) { /* run the register backwards through four unknown bytes */
-		uint32_t index = 0;
-		while (table[index] >> 24 != at_end >> 24)
-			index++;
-		at_end = (at_end ^ table[index]) << 8 | index;
-	}
-	for (unsigned i = 0; i < 4; i++)
-		bytes[len - 4 + i] = (uint8_t)((at_end ^ now) >> (8 * i));
-	assert_int_equal(crc32_update(0, bytes, len), want);
+	steer_crc(bytes, len, len - 4, crc);
 	put(base, bytes, len);
 	free(bytes);
 }
@@ -387,7 +372,7 @@ static void known_files(void **state)
 {
 	(void)state;
 	restart();
-	steer_crc(0, 0x12CC, 0x828F85CA); /* the sketch of Caterina-Leonardo.hex */
+	put_known(0, 0x12CC, 0x828F85CA); /* the sketch of Caterina-Leonardo.hex */
 	put_program(0x7000, 43, 0x0AFF, 0x400);
 	save();
 	look_at("atmega32u4", NULL, NULL, NULL);
@@ -395,7 +380,7 @@ static void known_files(void **state)
 	assert_non_null(strstr(found("sketch")->text, "Caterina-Leonardo.hex"));
 	restart();
 	put_program(0, 43, 0x0AFF, 0x2000);
-	steer_crc(0x7000, 0xFFA, 0x29F8FB18); /* Caterina-promicro16.hex */
+	put_known(0x7000, 0xFFA, 0x29F8FB18); /* Caterina-promicro16.hex */
 	save();
 	look_at("atmega32u4", "caterina", "FF,D8,FB", "EF");
 	assert_clean(0);
@@ -406,7 +391,7 @@ static void known_files(void **state)
 	look_at("atmega32a", NULL, NULL, NULL);
 	assert_found("bootloader-other-part", CHECK_ERROR, 0x7000);
 	restart();
-	steer_crc(0, 0x167C, 0x999C21C8);
+	put_known(0, 0x167C, 0x999C21C8);
 	save();
 	look_at("atmega32u4", NULL, NULL, NULL);
 	assert_found("known-stranger", CHECK_WARNING, 0);
