@@ -46,9 +46,7 @@ int edit_read_input(const struct edit_job *job, const char *word, struct hex_ima
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
 	if (format_read_file(word, &job->reading, image, &origin, err) != 0)
 		return -1;
-	size_t kept = origin.notes.count < NOTES_KEPT ? origin.notes.count : NOTES_KEPT;
-	for (size_t i = 0; i < kept; i++)
-		cmd_note(origin.notes.text[i]);
+	cmd_notes(&origin.notes);
 	return 0;
 }
 

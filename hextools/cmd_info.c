@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hextools/bootloader.h"
+#include "hextools/cmd_map.h"
 #include "hextools/conf.h"
 #include "hextools/format.h"
 #include "hextools/ihex.h"
@@ -22,6 +23,7 @@ static const char help[] =
 	"text, which line ends and record lengths do not change), and the known bootloader in it.\n"
 	"\n"
 	"  --json             one JSON object on standard output\n" FORMAT_READ_HELP
+	MAP_HELP
 	"  --configs DIR      folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
 
 /* A person does not read more; a machine takes --json. */
@@ -191,15 +193,30 @@ static int report_text(const struct finding *found, int count, struct pogo_error
 	return rc;
 }
 
+static int report_map(const struct map_options *map, const char *configs, const struct finding *found,
+		      int count, struct pogo_error *err)
+{
+	const struct hex_image **images = calloc((size_t)count, sizeof *images);
+	if (images == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	for (int i = 0; i < count; i++)
+		images[i] = &found[i].image;
+	int rc = cmd_map_print(map, configs, images, (size_t)count, err);
+	free(images);
+	return rc;
+}
+
 int cmd_info(int argc, char **argv, struct pogo_error *err)
 {
 	bool want_help = false, want_json = false;
 	const char *given = NULL;
 	struct format_reading reading = {.format = NULL};
+	struct map_options map = {.part = NULL};
 	const struct option_spec specs[] = {{"help", 'h', NULL, &want_help},
 					    {"json", 0, NULL, &want_json},
 					    {"configs", 0, &given, NULL},
 					    FORMAT_READ_SPECS(reading),
+					    MAP_SPECS(map),
 					    {NULL, 0, NULL, NULL}};
 	int count;
 	if (options_parse(specs, argc, argv, &count, err) != 0)
@@ -208,6 +225,8 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 		return cmd_print(help, err);
 	if (count == 0)
 		return pogo_fail(err, POGO_INPUT, "info needs at least one file");
+	if (cmd_map_check(&map, want_json, err) != 0)
+		return -1;
 	char configs[PATH_MAX];
 	struct bootloader_set set;
 	if (conf_dir(given, configs, sizeof configs, err) != 0 ||
@@ -219,6 +238,8 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 		rc = look(argv[i], &reading, &set, &found[i], err);
 	if (rc == 0)
 		rc = want_json ? report_json(found, count, err) : report_text(found, count, err);
+	if (rc == 0 && map.wanted)
+		rc = report_map(&map, configs, found, count, err);
 	for (int i = 0; found != NULL && i < count; i++)
 		hex_image_finish(&found[i].image);
 	free(found);

@@ -243,6 +243,17 @@ static void vectors(void **state)
 	assert_failed(run("vectors", "--part", "atmega32u4", "--count", "0", APP), 2, "out of range", 1);
 }
 
+static void map_of_info(void **state)
+{
+	(void)state;
+	assert_said(run("info", "--map", "--part", "atmega32u4", "--fuses", "FF,D8,FB", APP, BOOT),
+		    "application 16156 of 28672 bytes, boot 3288 of 4096");
+	assert_said(run("info", "--map", "--part", "atmega32u4", APP, APP), "16156 bytes are in more than one file");
+	assert_failed(run("info", "--map", APP), 2, "--part", 0);
+	assert_failed(run("info", "--part", "atmega32u4", APP), 2, "--map", 0);
+	assert_failed(run("info", "--map", "--part", "atmega32u4", "--json", APP), 2, "drawing", 0);
+}
+
 static void serial(void **state)
 {
 	(void)state;
@@ -329,6 +340,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(dump, setup, teardown),
 		cmocka_unit_test_setup_teardown(diff, setup, teardown),
 		cmocka_unit_test_setup_teardown(vectors, setup, teardown),
+		cmocka_unit_test_setup_teardown(map_of_info, setup, teardown),
 		cmocka_unit_test_setup_teardown(serial, setup, teardown),
 		cmocka_unit_test_setup_teardown(serial_of_many, setup, teardown),
 	};
