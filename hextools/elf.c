@@ -26,7 +26,8 @@ struct file {
 
 static int bad(const struct file *file, const char *what, struct pogo_error *err)
 {
-	const char *why = elf_errmsg(0);
+	int number = elf_errno();
+	const char *why = number != 0 ? elf_errmsg(number) : NULL;
 	return pogo_fail(err, POGO_INPUT, "%.200s: an ELF file that cannot be read: %s%s%s", file->in->name, what,
 			 why != NULL ? ": " : "", why != NULL ? why : "");
 }
@@ -51,6 +52,13 @@ static int check_head(struct file *file, struct pogo_error *err)
 		return pogo_fail(err, POGO_INPUT,
 				 "%.200s: an ELF file that is not linked (type %u, a program has 2): it has no load "
 				 "addresses", file->in->name, file->head->e_type);
+	/* libelf gives pointers into the file. */
+	if (file->head->e_phoff % 4 != 0 || file->head->e_shoff % 4 != 0)
+		return bad(file, "its tables are not aligned", err);
+	/* libelf takes a table behind the end for none. */
+	if ((uint64_t)file->head->e_phoff + (uint64_t)file->head->e_phnum * sizeof(Elf32_Phdr) > file->len ||
+	    (uint64_t)file->head->e_shoff + (uint64_t)file->head->e_shnum * sizeof(Elf32_Shdr) > file->len)
+		return bad(file, "its tables lie behind its end, it is cut off", err);
 	if (elf_getphdrnum(file->elf, &file->segment_count) != 0)
 		return bad(file, "no program heads", err);
 	file->segments = file->segment_count > 0 ? elf32_getphdr(file->elf) : NULL;

@@ -94,15 +94,17 @@ int format_split_word(const char *word, size_t *path_len, int64_t *offset, bool 
 	return 0;
 }
 
-/* Text has no control characters but line ends, tabs, form feeds and the CP/M end mark, and no NUL. A
- * UTF-8 or UTF-16 byte order mark is a text editor's, too. */
+/* Text is plain ASCII without control characters but line ends, tabs, form feeds and the CP/M end mark;
+ * or it has a text editor's byte order mark, UTF-8's or UTF-16's with an ASCII character behind it. */
 static bool looks_like_text(const uint8_t *head, size_t len)
 {
-	if (len >= 2 && (memcmp(head, "\xFF\xFE", 2) == 0 || memcmp(head, "\xFE\xFF", 2) == 0))
+	if (len >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0)
+		return true;
+	if (len >= 4 && ((head[0] == 0xFF && head[1] == 0xFE && head[2] < 0x80 && head[3] == 0) ||
+			 (head[0] == 0xFE && head[1] == 0xFF && head[2] == 0 && head[3] < 0x80)))
 		return true;
 	for (size_t i = 0; i < len; i++)
-		if ((head[i] < ' ' && strchr("\t\n\r\f\x1A", head[i]) == NULL) || head[i] == '\0' ||
-		    head[i] == 0x7F)
+		if (head[i] >= 0x7F || head[i] == '\0' || (head[i] < ' ' && strchr("\t\n\r\f\x1A", head[i]) == NULL))
 			return false;
 	return true;
 }
