@@ -6,6 +6,7 @@
 
 #include "hextools/cmd_edit.h"
 #include "hextools/dump.h"
+#include "hextools/outfile.h"
 
 static const char help[] =
 	"pogo-hex dump [--strings N] [RANGE...] IN[@OFFSET]\n"
@@ -26,6 +27,11 @@ struct dump_job {
 	FILE *out;
 	struct jsonw json;
 };
+
+static const char *output_of(const struct dump_job *job)
+{
+	return job->common.output != NULL ? job->common.output : "-";
+}
 
 static const char *encoding_name(const struct dump_string *string)
 {
@@ -86,19 +92,19 @@ static void json_bytes(struct dump_job *job, const struct hex_range *range)
 	}
 }
 
-static int show_json(struct dump_job *job, const struct hex_range *ranges, size_t count,
-		     struct edit_text *text, struct pogo_error *err)
+static int show_json(struct dump_job *job, struct pogo_error *err)
 {
 	int rc = 0;
 	jsonw_init(&job->json, 2);
 	jsonw_open(&job->json, NULL, '{');
 	jsonw_str(&job->json, "path", job->common.path);
 	jsonw_open(&job->json, job->least > 0 ? "strings" : "data", '[');
-	for (size_t i = 0; i < count && rc == 0; i++) {
+	for (size_t i = 0; i < job->common.range_count && rc == 0; i++) {
+		const struct hex_range *range = &job->common.ranges[i];
 		if (job->least == 0)
-			json_bytes(job, &ranges[i]);
+			json_bytes(job, range);
 		else
-			rc = dump_strings(&job->common.image, &ranges[i], (size_t)job->least, json_string, job);
+			rc = dump_strings(&job->common.image, range, (size_t)job->least, json_string, job);
 	}
 	jsonw_close(&job->json, ']');
 	jsonw_close(&job->json, '}');
@@ -106,50 +112,53 @@ static int show_json(struct dump_job *job, const struct hex_range *ranges, size_
 	if (rc != 0 || !jsonw_ok(&job->json))
 		rc = pogo_fail(err, POGO_SYSTEM, "out of memory");
 	else
-		fputs(job->json.text, text->out);
+		rc = outfile_write(output_of(job), job->json.text, job->json.len, err);
 	jsonw_finish(&job->json);
 	return rc;
 }
 
-static int show_text(struct dump_job *job, const struct hex_range *ranges, size_t count)
+static ssize_t to_sink(void *cookie, const char *data, size_t len)
 {
-	for (size_t i = 0; i < count; i++) {
+	sink_put(cookie, data, len);
+	return (ssize_t)len;
+}
+
+/* The text goes out as it is made: that of 16 MiB is five times as long. */
+static int write_text(void *context, struct sink *sink, struct pogo_error *err)
+{
+	struct dump_job *job = context;
+	job->out = fopencookie(sink, "w", (cookie_io_functions_t){.write = to_sink});
+	if (job->out == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	for (size_t i = 0; i < job->common.range_count; i++) {
+		const struct hex_range *range = &job->common.ranges[i];
 		if (job->least > 0) {
-			if (dump_strings(&job->common.image, &ranges[i], (size_t)job->least, put_string, job) != 0)
-				break; /* fclose tells */
+			dump_strings(&job->common.image, range, (size_t)job->least, put_string, job);
 			continue;
 		}
 		if (i > 0)
 			fputc('\n', job->out);
-		dump_bytes(job->out, &job->common.image, &ranges[i], job->all);
+		dump_bytes(job->out, &job->common.image, range, job->all);
 	}
-	return 0;
+	/* What the sink could not write its owner tells. */
+	return fclose(job->out) == 0 ? 0 : pogo_fail(err, POGO_SYSTEM, "out of memory");
 }
 
 static int show(struct dump_job *job, char **argv, int count, struct pogo_error *err)
 {
-	const struct hex_range all = {0, UINT32_MAX};
-	struct edit_text text;
+	struct edit_job *common = &job->common;
 	if (edit_number(job->strings, "--strings", 2, 4096, 0, &job->least, err) != 0 ||
-	    edit_job_open(&job->common, argv, count, count, err) != 0 || edit_text_open(&text, err) != 0)
+	    edit_job_open(common, argv, count, count, err) != 0)
 		return -1;
-	const struct hex_range *ranges = job->common.range_count > 0 ? job->common.ranges : &all;
-	size_t ranges_count = job->common.range_count > 0 ? job->common.range_count : 1;
-	for (size_t i = 0; i < job->common.range_count; i++)
-		if (range_count(&job->common.image, &ranges[i], NULL) == 0) {
-			fclose(text.out);
-			free(text.text);
+	for (size_t i = 0; i < common->range_count; i++)
+		if (range_count(&common->image, &common->ranges[i], NULL) == 0)
 			return pogo_fail(err, POGO_NO, "no data in 0x%05" PRIX32 "-0x%05" PRIX32,
-					 ranges[i].first, ranges[i].last);
-		}
-	job->out = text.out;
-	int rc = job->common.json ? show_json(job, ranges, ranges_count, &text, err)
-				  : show_text(job, ranges, ranges_count);
-	if (rc == 0)
-		return edit_text_print(&text, job->common.output, err);
-	fclose(text.out);
-	free(text.text);
-	return rc;
+					 common->ranges[i].first, common->ranges[i].last);
+	if (common->range_count == 0) /* there is room for one more than there are words */
+		common->ranges[common->range_count++] = (struct hex_range){0, UINT32_MAX};
+	if (common->json)
+		return show_json(job, err);
+	return outfile_write_from(output_of(job), write_text, job, err);
 }
 
 int cmd_dump(int argc, char **argv, struct pogo_error *err)

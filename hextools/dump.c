@@ -40,19 +40,24 @@ static void put_line(struct dump_state *state, uint32_t addr, const uint8_t *byt
 	state->has_last = whole;
 	if (whole)
 		memcpy(state->last, bytes, WIDTH);
-	uint32_t skip = addr % WIDTH;
-	char hex[WIDTH * 3 + 2], text[WIDTH + 1];
-	memset(hex, ' ', sizeof hex);
-	memset(text, ' ', sizeof text);
+	/* By hand: fprintf would take most of the time of a large dump. */
+	enum { ADDRESS = 10, HEX = WIDTH * 3 + 2, LINE = ADDRESS + HEX + 1 + WIDTH + 2 };
+	static const char digits[] = "0123456789ABCDEF";
+	uint32_t skip = addr % WIDTH, first = addr - skip;
+	char line[LINE];
+	memset(line, ' ', sizeof line);
+	for (int i = 0; i < 8; i++)
+		line[i] = digits[first >> (28 - 4 * i) & 15];
+	line[ADDRESS + HEX] = line[LINE - 2] = '|';
+	line[LINE - 1] = '\n';
 	for (size_t i = 0; i < count; i++) {
-		static const char digits[] = "0123456789ABCDEF";
 		size_t cell = i + skip;
-		char *to = hex + cell * 3 + (cell >= WIDTH / 2 ? 1 : 0);
+		char *to = line + ADDRESS + cell * 3 + (cell >= WIDTH / 2 ? 1 : 0);
 		to[0] = digits[bytes[i] >> 4];
 		to[1] = digits[bytes[i] & 15];
-		text[cell] = printable(bytes[i]) ? (char)bytes[i] : '.';
+		line[ADDRESS + HEX + 1 + cell] = printable(bytes[i]) ? (char)bytes[i] : '.';
 	}
-	fprintf(state->out, "%08" PRIX32 "  %.*s|%.*s|\n", addr - skip, (int)sizeof hex, hex, WIDTH, text);
+	fwrite(line, 1, sizeof line, state->out);
 }
 
 void dump_bytes(FILE *out, const struct hex_image *image, const struct hex_range *range, bool all)
