@@ -86,7 +86,7 @@ static void print_field(FILE *out, const struct fuse_word *word)
 /* Each byte from its highest bit down, as the data sheets print them. */
 static void print_fields(FILE *out, const struct fuse_report *report)
 {
-	for (unsigned fuse = 0; fuse < report->part->fuse_count; fuse++) {
+	for (unsigned fuse = 0; fuse < report->part->fuse_count && fuse < PART_FUSES; fuse++) {
 		fprintf(out, "%s 0x%02X\n", byte_title[fuse], report->fuses[fuse]);
 		for (int lsb = 7; lsb >= 0; lsb--)
 			for (size_t i = 0; i < report->word_count; i++)
@@ -130,7 +130,7 @@ static void put_set(struct jsonw *json, const struct fuse_report *report)
 {
 	static const char *const keys[PART_FUSES] = {"low", "high", "ext"};
 	jsonw_open(json, "fuses", '{');
-	for (unsigned i = 0; i < report->part->fuse_count; i++)
+	for (unsigned i = 0; i < report->part->fuse_count && i < PART_FUSES; i++)
 		put_byte(json, keys[i], report->fuses[i]);
 	jsonw_close(json, '}');
 	jsonw_open(json, "fields", '[');

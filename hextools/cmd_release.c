@@ -18,11 +18,12 @@ static const char help[] =
 	"fuses and lock bits fit each other. A refusal (exit 1) says what does not and writes nothing.\n"
 	"\n"
 	"  --part P             a part of configs/parts, like atmega32u4\n"
-	"  --bootloader FILE    Intel HEX; released bootloaders are recognised\n"
-	"  --app FILE           Intel HEX\n"
+	"  --bootloader FILE    Intel HEX, S-record, ELF, UF2, or raw binary as FILE@ADDRESS; released\n"
+	"                       bootloaders are recognised\n"
+	"  --app FILE           the same\n"
 	"  --boot-only          take only the boot section of the bootloader's file (some are released with an\n"
 	"                       example program in the same file)\n"
-	"  --eeprom FILE        Intel HEX from 0 or from 0x810000, becomes part of the image\n"
+	"  --eeprom FILE        the same, from 0 or from 0x810000, becomes part of the image\n"
 	"  -o, --output OUT     the image\n"
 	"  --fuses L,H[,E]      low, high, extended; left out: those published for a known bootloader\n"
 	"  --lock X             lock byte; left out: lock bits stay open\n"
@@ -31,7 +32,7 @@ static const char help[] =
 	"  --manifest M.json    what went in and what came out, with digests\n"
 	"  --recipe R.cfg       a recipe for pogo-station to start from\n"
 	"  --product NAME       the recipe's product (default: the application's name)\n"
-	"  --json               the manifest on standard output as well\n"
+	"  --json               the manifest on standard output as well\n" FORMAT_READ_HELP
 	"  --configs DIR        folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
 
 struct outputs {
@@ -160,6 +161,7 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 		{"manifest", 0, &to.manifest, NULL},
 		{"recipe", 0, &to.recipe, NULL},
 		{"product", 0, &to.product, NULL},
+		FORMAT_READ_SPECS(order.reading),
 		{"json", 0, NULL, &to.json},
 		{"configs", 0, &given, NULL},
 		{NULL, 0, NULL, NULL},

@@ -302,7 +302,7 @@ static void say_notes(struct fuse_report *report)
 		       "the boot section");
 	if (part_bit(part, "SELFPRGEN") != NULL && !programmed(report, "SELFPRGEN"))
 		remark(report, FUSE_NOTE, "SELFPRGEN is unprogrammed: a USB bootloader cannot write the flash");
-	for (unsigned i = 0; i < part->fuse_count; i++) {
+	for (unsigned i = 0; i < part->fuse_count && i < PART_FUSES; i++) {
 		uint8_t absent = (uint8_t)~part->fuse_mask[i];
 		if ((report->fuses[i] & absent) != absent)
 			remark(report, FUSE_NOTE,

@@ -498,7 +498,7 @@ int part_load_all(const char *configs, struct part ***parts, size_t *count, stru
 	snprintf(folder, sizeof folder, "%s/parts", configs);
 	int files = scandir(folder, &entries, is_cfg, alphasort), rc = 0;
 	*count = 0;
-	*parts = calloc(files > 0 ? (size_t)files : 1, sizeof **parts);
+	*parts = calloc(files > 0 ? (size_t)files : 1, sizeof(void *));
 	if (files < 0)
 		rc = pogo_fail(err, POGO_INPUT, "cannot read the folder \"%s\"", folder);
 	else if (*parts == NULL)

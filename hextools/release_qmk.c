@@ -1,0 +1,157 @@
+#include "hextools/release_qmk.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "hextools/options.h"
+
+/* QMK platforms/avr/bootloader.mk: where BOOTLOADER_SIZE in rules.mk counts ("?="), and how to come by
+ * the file when none is released. */
+static const struct {
+	const char *family;
+	bool open_size;
+	const char *file;
+} habits[] = {
+	{"atmel-dfu", false, "Atmel's bootloader for this part was never published as a file; take qmk-dfu"},
+	{"bootloadhid", false, "its file is in QMK's util/"},
+	{"caterina", false, "its file comes from the board's vendor"},
+	{"halfkay", false, "PJRC publishes no file: once overwritten it cannot be restored"},
+	{"lufa-dfu", true, "it is built from LUFA"},
+	{"lufa-ms", true, "it is built from LUFA"},
+	{"qmk-dfu", true, NULL},
+	{"qmk-hid", true, NULL},
+	{"usbasploader", false, "it is built from USBaspLoader for the board's pins and crystal"},
+};
+
+enum { HABITS = sizeof habits / sizeof habits[0] };
+
+static size_t habit_of(const char *family)
+{
+	size_t i = 0;
+	while (i < HABITS && strcmp(habits[i].family, family) != 0)
+		i++;
+	return i;
+}
+
+/* Released files of the family for this part; the ones that are in the tree's util/ with their path. */
+static void name_files(const char *tree, const struct bootloader *family, const char *part, char *out,
+		       size_t size)
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < family->file_count; i++) {
+		const struct bootloader_file *file = &family->files[i];
+		char path[PATH_MAX];
+		struct stat info;
+		size_t used = strlen(out);
+		if (!bootloader_fits(file, part) || strchr(file->name, ',') != NULL || used > 220)
+			continue;
+		snprintf(path, sizeof path, "%.3000s/util/%s", tree, file->name);
+		bool here = stat(path, &info) == 0;
+		snprintf(out + used, size - used, "%s%.180s%s", used > 0 ? ", " : "", here ? path : file->name,
+			 file->sketch ? " (with --boot-only)" : "");
+	}
+}
+
+/* QMK names what it builds after keyboard and keymap. */
+static int ask_for_file(const char *tree, const struct qmk_keyboard *keyboard,
+			const struct bootloader *family, const char *part, struct pogo_error *err)
+{
+	char files[420], target[280];
+	const char *keymap = keyboard->keymap[0] != '\0' ? keyboard->keymap : "default";
+	name_files(tree, family, part, files, sizeof files);
+	if (files[0] != '\0')
+		return pogo_fail(err, POGO_INPUT, "\"%.80s\" (%s, %s) needs its bootloader; give --bootloader with %s",
+				 keyboard->name, part, family->name, files);
+	size_t habit = habit_of(family->name);
+	if (habit < HABITS && habits[habit].file != NULL)
+		return pogo_fail(err, POGO_INPUT, "\"%.80s\" (%s, %s) needs its bootloader; give --bootloader; %s",
+				 keyboard->name, part, family->name, habits[habit].file);
+	snprintf(target, sizeof target, "%s_%s_bootloader.hex", keyboard->name, keymap);
+	for (char *at = target; *at != '\0'; at++)
+		if (*at == '/')
+			*at = '_';
+	return pogo_fail(err, POGO_INPUT,
+			 "\"%.80s\" (%s, %s) needs its bootloader; \"make %.80s:%s:bootloader\" in the QMK tree builds "
+			 "it; give --bootloader %s",
+			 keyboard->name, part, family->name, keyboard->name, keymap, target);
+}
+
+static int take_part(struct qmk_keyboard *keyboard, struct release_order *order, struct pogo_error *err)
+{
+	struct part *part;
+	struct pogo_error why;
+	if (order->part != NULL && strcmp(order->part, keyboard->mcu.text) != 0)
+		return pogo_fail(err, POGO_NO, "--part %.40s, but \"%.100s\" has a processor \"%s\" (%s)", order->part,
+				 keyboard->name, keyboard->mcu.text, keyboard->mcu.from);
+	if (part_load(order->configs, keyboard->mcu.text, &part, &why) != 0)
+		return pogo_fail(err, POGO_INPUT, "processor \"%s\" of \"%.100s\" (%s): %.300s", keyboard->mcu.text,
+				 keyboard->name, keyboard->mcu.from, why.text);
+	free(part);
+	order->part = keyboard->mcu.text;
+	return 0;
+}
+
+static int take_size(struct qmk_keyboard *keyboard, struct release_order *order, struct pogo_error *err)
+{
+	const struct qmk_value *size = &keyboard->bootloader_size;
+	size_t habit = habit_of(keyboard->bootloader.text);
+	int64_t bytes;
+	if (!size->set || size->text[0] == '\0')
+		return 0;
+	if (options_number(size->text, "BOOTLOADER_SIZE", 1, 1 << 20, &bytes, err) != 0)
+		return -1;
+	if (habit < HABITS && habits[habit].open_size)
+		order->boot_bytes = (uint32_t)bytes;
+	else
+		notes_add(&keyboard->notes, "BOOTLOADER_SIZE in %s counts for nothing with \"%s\"", size->from,
+			  keyboard->bootloader.text);
+	return 0;
+}
+
+/* The boards' crystal is QMK's F_CPU; 12 MHz is its default for the ATmega32A alone. */
+static void take_crystal(const struct qmk_keyboard *keyboard, struct release_order *order)
+{
+	int64_t hz;
+	if (strcmp(keyboard->mcu.text, "atmega32a") == 0)
+		order->crystal_hz = 12000000;
+	if (keyboard->f_cpu.set &&
+	    options_number(keyboard->f_cpu.text, "F_CPU", 1, 100000000, &hz, NULL) == 0)
+		order->crystal_hz = (uint32_t)hz;
+}
+
+static int take_bootloader(const char *tree, struct qmk_keyboard *keyboard, struct release_order *order,
+			   struct pogo_error *err)
+{
+	struct bootloader_set set;
+	if (bootloader_load_all(order->configs, &set, err) != 0)
+		return -1;
+	const struct bootloader *family = bootloader_find(&set, keyboard->bootloader.text);
+	int rc = 0;
+	if (family == NULL) {
+		notes_add(&keyboard->notes, "bootloader \"%s\" (%s) is not a known one: its file and fuses are yours to "
+			  "choose", keyboard->bootloader.text, keyboard->bootloader.from);
+		if (order->bootloader == NULL)
+			rc = pogo_fail(err, POGO_INPUT, "\"%.100s\" has a bootloader \"%s\", which is not a known one; "
+				       "give its file with --bootloader", keyboard->name, keyboard->bootloader.text);
+	} else {
+		order->family = keyboard->bootloader.text;
+		if (order->bootloader == NULL)
+			rc = ask_for_file(tree, keyboard, family, order->part, err);
+	}
+	bootloader_set_finish(&set);
+	return rc;
+}
+
+int release_from_qmk(const char *tree, const char *name, bool crystal, struct qmk_keyboard *keyboard,
+		     struct release_order *order, struct pogo_error *err)
+{
+	if (qmk_read(tree, name, keyboard, err) != 0 || take_part(keyboard, order, err) != 0 ||
+	    take_size(keyboard, order, err) != 0)
+		return -1;
+	if (crystal)
+		take_crystal(keyboard, order);
+	return take_bootloader(tree, keyboard, order, err);
+}
