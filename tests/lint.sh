@@ -3,9 +3,9 @@
 # and cppcheck over every C file of the product; FLAGS are the compiler's.
 set -uo pipefail
 mapfile -t files < <(git ls-files 'hextools/*.c' 'station/*.c' 'db/*.c' 'fixtures/bench/*.c' 2>/dev/null)
+mkdir -p build
 # shellcheck disable=SC2086
-printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option \
-  2> >(grep -v 'warnings generated\|warnings treated\|Suppressed\|Use -header-filter' >&2) -- $FLAGS -pthread >build/clang-tidy.log
+printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I '{}' clang-tidy --quiet '{}' -- $FLAGS -pthread >build/clang-tidy.log 2>&1
 tidy=$?
 cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
   --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --error-exitcode=1 -j "$(nproc)" -I. \
