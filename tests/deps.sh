@@ -11,8 +11,9 @@ build pc:libusb-1.0     libusb-1.0-0-dev  talks to USB programmers
 build pc:sqlite3        libsqlite3-dev    the production log
 build pc:libconfig      libconfig-dev     parts, recipes, station files
 build pc:ncursesw       libncurses-dev    the terminal view
+build pc:libelf         libelf-dev        reads ELF files
+build pc:jansson        libjansson-dev    reads QMK's keyboard files
 test  pc:cmocka         libcmocka-dev     unit tests
-test  pc:jansson        libjansson-dev    the judge reads the bench state with it
 test  cmd:jq            jq                tests read JSON
 test  cmd:sqlite3       sqlite3           tests look into the log
 test  cmd:tmux          tmux              tests look at the terminal view
@@ -25,6 +26,12 @@ test  file:/lib/systemd/systemd-udevd udev  applies the udev rules in it
 test  cmd:ip            iproute2          its loopback network
 test  cmd:setpriv       util-linux        runs the station there as a plain user
 test  cmd:xz            xz-utils          unpacks kernel modules
+test  cmd:mandoc        mandoc            checks the man pages
+test  cmd:man           man-db            checks them as groff sees them
+test  cmd:groff         groff-base        (with it)
+test  cmd:zsh           zsh               tests its completion
+test  cmd:lintian       lintian           judges the Debian packages
+test  cmd:dpkg-shlibdeps dpkg-dev         finds what the packages depend on
 lint  cmd:clang         clang             the second compiler
 lint  cmd:clang-tidy    clang-tidy        static analysis
 lint  cmd:cppcheck      cppcheck          static analysis

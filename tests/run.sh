@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh SUITE…: runs the suites (unit, smoke, bench, usb, peers, perf), says what failed, and closes
+# run.sh SUITE…: runs the suites (unit, smoke, bench, packaging, usb, peers, perf), says what failed, and closes
 # with "N passed, N failed". A suite is a folder of programs or scripts; each prints its own cases.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -60,6 +60,7 @@ for suite in "$@"; do
   smoke) one bench/smoke bash tests/bench/smoke.sh ;;
   bench) for t in tests/bench/*.sh; do one "bench/$(basename "$t" .sh)" bash "$t"; done ;;
   usb | peers) for t in tests/"$suite"/test_*.sh; do one "$suite/$(basename "$t" .sh)" bash "$t"; done ;;
+  packaging) for t in tests/packaging/{manpages,completion,install,deb}.sh; do one "packaging/$(basename "$t" .sh)" bash "$t"; done ;;
   perf) for t in tests/perf/*.sh; do one "perf/$(basename "$t" .sh)" bash "$t"; done ;;
   *) echo "run.sh: no suite '$suite'" >&2; exit 2 ;;
   esac
