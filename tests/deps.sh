@@ -12,7 +12,7 @@ build pc:sqlite3        libsqlite3-dev    the production log
 build pc:libconfig      libconfig-dev     parts, recipes, station files
 build pc:ncursesw       libncurses-dev    the terminal view
 build pc:libelf         libelf-dev        reads ELF files
-build pc:jansson        libjansson-dev    reads QMK's keyboard files
+build pc:jansson        libjansson-dev    reads QMK keyboard files
 test  pc:cmocka         libcmocka-dev     unit tests
 test  cmd:jq            jq                tests read JSON
 test  cmd:sqlite3       sqlite3           tests look into the log
