@@ -9,7 +9,7 @@
 
 /* clang-format off */
 #define ROW(name, width, poly, init, in, out, xorout, check) \
-	{name, CRC_POLYNOMIAL, width, poly, init, in, out, xorout, check}
+	{name, poly, init, xorout, check, CRC_POLYNOMIAL, width, in, out}
 enum { F = false, T = true };
 
 static const struct crc_algorithm algorithms[] = {

@@ -18,13 +18,12 @@ enum { CRC_MAX_BYTES = 32 };
 
 struct crc_algorithm {
 	const char *name;
+	/* The catalogue's parameters; those of CRC_POLYNOMIAL only. */
+	uint32_t poly, init, xorout;
+	uint32_t check; /* over the nine characters 123456789 */
 	enum crc_kind kind;
 	uint8_t width; /* bits; SHA-256: 0 */
-	/* The catalogue's parameters; those of CRC_POLYNOMIAL only. */
-	uint32_t poly, init;
 	bool refin, refout;
-	uint32_t xorout;
-	uint32_t check; /* over the nine characters 123456789 */
 };
 
 const struct crc_algorithm *crc_algorithms(size_t *count);

@@ -85,7 +85,7 @@ int range_parse(const char *text, const struct range_words *words, struct hex_ra
 	if (is_word(text))
 		return word_of_part(text, words, range, err);
 	const char *at = text;
-	uint64_t first, second, last;
+	uint64_t first = 0, second = 0, last;
 	bool good = take_number(&at, &first);
 	last = first;
 	if (good && (*at == '-' || *at == '+')) {

@@ -49,7 +49,7 @@ int unit_number(const char *prefix, uint64_t number, unsigned width, char *out, 
 /* A table with a line of names, as spreadsheets write it (RFC 4180; a UTF-8 mark at the begin is skipped). */
 struct unit_table;
 int unit_table_parse(const char *text, size_t len, const char *name, char separator,
-		     struct unit_table **table, struct pogo_error *err);
+		     struct unit_table **out, struct pogo_error *err);
 void unit_table_free(struct unit_table *table); /* NULL is fine */
 size_t unit_table_rows(const struct unit_table *table); /* without the names */
 
