@@ -10,9 +10,11 @@
 #include "hextools/options.h"
 #include "hextools/outfile.h"
 #include "hextools/release.h"
+#include "hextools/release_qmk.h"
 
 static const char help[] =
 	"pogo-hex release --part P --bootloader B --app A -o OUT [options]\n"
+	"pogo-hex release --qmk DIR --keyboard NAME[:KEYMAP] --bootloader B --app A -o OUT [options]\n"
 	"\n"
 	"Joins a bootloader and an application into one image and proves that image, part, boot section,\n"
 	"fuses and lock bits fit each other. A refusal (exit 1) says what does not and writes nothing.\n"
@@ -20,9 +22,11 @@ static const char help[] =
 	"  --part P             a part of configs/parts, like atmega32u4\n"
 	"  --bootloader FILE    Intel HEX, S-record, ELF, UF2, or raw binary as FILE@ADDRESS; released\n"
 	"                       bootloaders are recognised\n"
-	"  --app FILE           the same\n"
-	"  --boot-only          take only the boot section of the bootloader's file (some are released with an\n"
-	"                       example program in the same file)\n"
+	"  --boot-only          take only the boot section of that file (some are released with an example\n"
+	"                       program in the same file)\n"
+	"  --app FILE           the same formats\n"
+	"  --qmk DIR            a QMK source tree: part, bootloader, its size and crystal come from there\n"
+	"  --keyboard NAME      the keyboard in it, like planck/rev6 or planck/rev6:default\n"
 	"  --eeprom FILE        the same, from 0 or from 0x810000, becomes part of the image\n"
 	"  -o, --output OUT     the image\n"
 	"  --fuses L,H[,E]      low, high, extended; left out: those published for a known bootloader\n"
@@ -34,6 +38,11 @@ static const char help[] =
 	"  --product NAME       the recipe's product (default: the application's name)\n"
 	"  --json               the manifest on standard output as well\n" FORMAT_READ_HELP
 	"  --configs DIR        folder with parts/ and bootloaders/ (else $POGOLINE_CONFIGS, else found)\n";
+
+struct source {
+	const char *tree, *keyboard; /* --qmk and --keyboard, or NULL */
+	bool crystal_given;
+};
 
 struct outputs {
 	const char *image, *manifest, *recipe, *product;
@@ -109,28 +118,49 @@ static int say_done(const struct release *release, const struct outputs *to, str
 	return cmd_print(text, err);
 }
 
-static int check_words(const struct release_order *order, const struct outputs *to, int words,
-		       char **argv, struct pogo_error *err)
+static int check_words(const struct release_order *order, const struct source *source,
+		       const struct outputs *to, int words, char **argv, struct pogo_error *err)
 {
+	bool tree = source->tree != NULL; /* which then says what part, and which file is missing */
 	const struct {
 		const char *value, *option;
-	} needed[] = {{order->part, "--part"},
-		      {order->bootloader, "--bootloader"},
+	} needed[] = {{tree ? source->tree : order->part, "--part"},
+		      {tree ? source->tree : order->bootloader, "--bootloader"},
 		      {order->application, "--app"},
 		      {to->image, "-o OUT"}};
 	if (words > 0)
 		return pogo_fail(err, POGO_INPUT, "\"%.60s\": release takes options only; see --help", argv[0]);
+	if (tree != (source->keyboard != NULL))
+		return pogo_fail(err, POGO_INPUT, "--qmk and --keyboard go together; see --help");
 	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
 		if (needed[i].value == NULL)
 			return pogo_fail(err, POGO_INPUT, "release needs %s; see --help", needed[i].option);
 	return 0;
 }
 
-static int run(struct release_order *order, const struct outputs *to, struct pogo_error *err)
+/* What the tree said goes into the manifest with the rest. */
+static void keep_notes(struct release *release, const struct qmk_keyboard *keyboard)
+{
+	size_t count = keyboard->notes.count < NOTES_KEPT ? keyboard->notes.count : NOTES_KEPT;
+	release_note(release, "QMK keyboard %.120s%s%s: %s, bootloader \"%s\"", keyboard->name,
+		     keyboard->keymap[0] != '\0' ? ":" : "", keyboard->keymap, keyboard->mcu.text,
+		     keyboard->bootloader.text);
+	for (size_t i = 0; i < count; i++)
+		release_note(release, "%s", keyboard->notes.text[i]);
+}
+
+static int run(struct release_order *order, const struct source *source, const struct outputs *to,
+	       struct pogo_error *err)
 {
 	struct release release;
+	struct qmk_keyboard keyboard;
+	if (source->tree != NULL && release_from_qmk(source->tree, source->keyboard, !source->crystal_given,
+						     &keyboard, order, err) != 0)
+		return -1;
 	if (release_make(order, &release, err) != 0)
 		return -1;
+	if (source->tree != NULL)
+		keep_notes(&release, &keyboard);
 	int rc = write_outputs(&release, to, err);
 	for (size_t i = 0; rc == 0 && i < release.note_count; i++)
 		cmd_note(release.notes[i]);
@@ -144,6 +174,7 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 {
 	struct release_order order = {.crystal_hz = 16000000};
 	struct outputs to = {.json = false};
+	struct source source = {.tree = NULL};
 	const char *crystal = NULL, *given = NULL;
 	bool want_help = false;
 	const struct option_spec specs[] = {
@@ -152,6 +183,8 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 		{"bootloader", 0, &order.bootloader, NULL},
 		{"app", 0, &order.application, NULL},
 		{"boot-only", 0, NULL, &order.boot_only},
+		{"qmk", 0, &source.tree, NULL},
+		{"keyboard", 0, &source.keyboard, NULL},
 		{"eeprom", 0, &order.eeprom, NULL},
 		{"output", 'o', &to.image, NULL},
 		{"fuses", 0, &order.fuses, NULL},
@@ -161,9 +194,9 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 		{"manifest", 0, &to.manifest, NULL},
 		{"recipe", 0, &to.recipe, NULL},
 		{"product", 0, &to.product, NULL},
-		FORMAT_READ_SPECS(order.reading),
 		{"json", 0, NULL, &to.json},
 		{"configs", 0, &given, NULL},
+		FORMAT_READ_SPECS(order.reading),
 		{NULL, 0, NULL, NULL},
 	};
 	char configs[PATH_MAX];
@@ -173,13 +206,14 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 		return -1;
 	if (want_help)
 		return cmd_print(help, err);
-	if (check_words(&order, &to, words, argv, err) != 0)
+	if (check_words(&order, &source, &to, words, argv, err) != 0)
 		return -1;
 	if (crystal != NULL && options_number(crystal, "--crystal", 0, 100000000, &hz, err) != 0)
 		return -1;
 	order.crystal_hz = (uint32_t)hz;
+	source.crystal_given = crystal != NULL;
 	if (conf_dir(given, configs, sizeof configs, err) != 0)
 		return -1;
 	order.configs = configs;
-	return run(&order, &to, err);
+	return run(&order, &source, &to, err);
 }
