@@ -9,13 +9,13 @@ int pogo_hex_run(int argc, char **argv);
 
 /* The commands. argv[0] is the first word behind the command's name. 0, or -1 with *err. */
 int cmd_check(int argc, char **argv, struct pogo_error *err);
+int cmd_convert(int argc, char **argv, struct pogo_error *err);
 int cmd_crc(int argc, char **argv, struct pogo_error *err);
 int cmd_crop(int argc, char **argv, struct pogo_error *err);
 int cmd_diff(int argc, char **argv, struct pogo_error *err);
 int cmd_dump(int argc, char **argv, struct pogo_error *err);
 int cmd_exclude(int argc, char **argv, struct pogo_error *err);
 int cmd_fill(int argc, char **argv, struct pogo_error *err);
-int cmd_convert(int argc, char **argv, struct pogo_error *err);
 int cmd_fuses(int argc, char **argv, struct pogo_error *err);
 int cmd_info(int argc, char **argv, struct pogo_error *err);
 int cmd_merge(int argc, char **argv, struct pogo_error *err);
