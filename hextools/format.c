@@ -12,11 +12,7 @@
 
 /* In the order in which a file's content is held against them. */
 static const struct format *const formats[] = {
-	&format_ihex, &format_srec,
-#ifdef POGO_LIBELF
-	&format_elf,
-#endif
-	&format_uf2,  &format_binary,
+	&format_ihex, &format_srec, &format_elf, &format_uf2, &format_binary,
 };
 enum { FORMATS = sizeof formats / sizeof formats[0], HEAD = 4096 };
 

@@ -13,8 +13,6 @@
 
 #define PRODUCTION "fixtures/images/formats/avr-production.elf"
 
-#ifdef POGO_LIBELF
-
 /* Built by avr-gcc for the ATmega32U4, stripped: code, one initialised variable, one EEPROM byte, fuses,
  * lock, signature. */
 static void every_memory_of_a_production_file(void **state)
@@ -97,21 +95,3 @@ int main(void)
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
-
-#else
-
-static void this_build_reads_no_elf(void **state)
-{
-	(void)state;
-	struct hex_image image;
-	hex_image_init(&image);
-	assert_int_equal(format_read_file(PRODUCTION, NULL, &image, NULL, NULL), -1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {cmocka_unit_test(this_build_reads_no_elf)};
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
-#endif
