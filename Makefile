@@ -26,7 +26,13 @@ hex_main     := hextools/pogo_hex.c
 db_main      := db/pogo_yield.c
 station_main := station/pogo_station.c
 bench_main   := fixtures/bench/pogo_bench.c
-hex_src      := $(filter-out $(hex_main),$(wildcard hextools/*.c))
+# Two libraries are worth having and not worth failing for: without them pogo-hex says so when asked.
+have_elf     := $(shell pkg-config --exists libelf 2>/dev/null && echo yes)
+have_jansson := $(shell pkg-config --exists jansson 2>/dev/null && echo yes)
+hex_skip     := $(hex_main) $(if $(have_elf),,hextools/elf.c) $(if $(have_jansson),,hextools/qmk.c hextools/qmk_json.c)
+hex_src      := $(filter-out $(hex_skip),$(wildcard hextools/*.c)) \
+		$(if $(have_elf),,hextools/without/elf.c) $(if $(have_jansson),,hextools/without/qmk.c)
+hex_libs     := -lconfig $(if $(have_elf),-lelf) $(if $(have_jansson),-ljansson)
 db_src       := $(filter-out $(db_main),$(wildcard db/*.c))
 station_src  := $(filter-out $(station_main),$(wildcard station/*.c station/*/*.c))
 bench_src    := $(filter-out $(bench_main),$(wildcard fixtures/bench/*.c))
@@ -67,7 +73,7 @@ $(BUILD)/gen/schema_steps.h: $(schema)
 $(call obj,$(db_src)): $(BUILD)/gen/schema_steps.h
 
 $(BUILD)/pogo-hex: $(call obj,$(hex_main)) $(libhex)
-$(BUILD)/pogo-hex: libs = -lconfig -lelf -ljansson
+$(BUILD)/pogo-hex: libs = $(hex_libs)
 $(BUILD)/pogo-yield: $(call obj,$(db_main)) $(libdb)
 $(BUILD)/pogo-yield: libs = -lsqlite3 -lm
 $(BUILD)/pogo-station: $(call obj,$(station_main)) $(libstation) $(libdb) $(libhex)
@@ -84,7 +90,7 @@ unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/u
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(libbench) $(libstation) $(libdb) $(libhex)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  LD    $@")
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka -lusb-1.0 -lsqlite3 -lconfig -lncursesw -lelf -ljansson -lm
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka -lusb-1.0 -lsqlite3 -lncursesw $(hex_libs) -lm
 
 # A judge that shares nothing with the bench but the format of its state file.
 $(BUILD)/tests/bench/judge: $(BUILD)/obj/tests/bench/judge.o $(libhex)
