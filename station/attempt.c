@@ -362,7 +362,7 @@ struct measures {
 	struct log_measure list[24];
 	size_t count;
 	char signature[8], silicon[24], fuses_found[12], fuses_left[12], lock_found[4],
-	        lock_left[4];
+	        lock_left[4], crc[12];
 };
 
 static void measure(struct measures *measures, const char *name, int64_t number)
@@ -402,7 +402,9 @@ static void measure_facts(struct measures *m, const struct chip *chip)
 	measure(m, "bytes_written", facts->bytes_written);
 	measure(m, "bytes_verified", facts->bytes_verified);
 	measure(m, "pages_skipped", facts->pages_skipped);
-	measure(m, "readback_crc", facts->readback_crc);
+	const uint8_t crc[4] = {(uint8_t)(facts->readback_crc >> 24), (uint8_t)(facts->readback_crc >> 16),
+	                        (uint8_t)(facts->readback_crc >> 8), (uint8_t)facts->readback_crc};
+	measure_hex(m, "readback_crc", m->crc, sizeof m->crc, crc, sizeof crc);
 }
 
 static int record(struct attempt *attempt)
