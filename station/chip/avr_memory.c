@@ -110,7 +110,7 @@ static uint32_t next_page(const struct hex_image *image, uint32_t address, uint1
 {
 	const struct hex_segment *segment = hex_image_from(image, address);
 
-	if (!segment || segment->addr >= AVR_EEPROM_BASE)
+	if (!segment || segment->addr >= AVR_EEPROM_BASE || page == 0)
 		return UINT32_MAX;
 	return segment->addr > address ? segment->addr / page * page : address;
 }
