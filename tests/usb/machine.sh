@@ -35,6 +35,10 @@ fetch_kernel() {
   [ -f "$vm/kernel.ok" ] && return
   local packages
   packages=$(kernel_packages)
+  if [ -z "$packages" ]; then # package lists that were never fetched, or thrown away
+    if [ "$(id -u)" = 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi >&2 || true
+    packages=$(kernel_packages)
+  fi
   [ -n "$packages" ] || die "no kernel package is known to apt here; run 'apt-get update' or 'make deps' first"
   rm -rf "$vm/root" "$vm/deb" && mkdir -p "$vm/root" "$vm/deb"
   # shellcheck disable=SC2086
