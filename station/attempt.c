@@ -27,8 +27,7 @@ static void report_progress(void *context, uint32_t done, uint32_t total)
 	post(attempt, &event);
 }
 
-/* ---- budgets
- * --------------------------------------------------------------------------------------- */
+/* ---- budgets */
 
 /* How long moving `bytes` may take. A byte of flash or EEPROM costs one 4-byte instruction, 32 SCK
  * periods (ATmega16U4/32U4 data sheet 7766J, 28.8), here at the SCK of first contact, which is the
@@ -82,8 +81,7 @@ static int64_t verify_ms(const struct attempt *attempt)
 	return wire_ms(attempt, image_wire_bytes(attempt));
 }
 
-/* ---- the serial number
- * ------------------------------------------------------------------------------ */
+/* ---- the serial number */
 
 /* What stands in the board's serial field, if it is exactly what the rule would have written. */
 static bool fits_rule(const struct serial_rule *rule, const uint8_t *field, char text[48])
@@ -192,8 +190,7 @@ static int claim_serial(struct attempt *attempt, const char *found)
 	return 0;
 }
 
-/* ---- the steps
- * --------------------------------------------------------------------------------------- */
+/* ---- the steps */
 
 static int do_identify(struct attempt *attempt, deadline_t deadline)
 {
@@ -331,8 +328,7 @@ int attempt_run(struct attempt *attempt)
 	return result;
 }
 
-/* ---- the result
- * --------------------------------------------------------------------------------------- */
+/* ---- the result */
 
 static void make_sentence(struct attempt *attempt)
 {

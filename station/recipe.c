@@ -16,8 +16,7 @@
 
 enum { SHORT_DIGEST = 12, MAX_CRYSTAL_HZ = 32000000 };
 
-/* ---- messages: FILE:LINE: key: sentence
- * ----------------------------------------------------------- */
+/* ---- messages: FILE:LINE: key: sentence */
 
 /* Line of the key among the file's lines, 0 = not found. The reader keeps lines of groups only. */
 static unsigned key_line(const char *text, const char *key)
@@ -73,8 +72,7 @@ static int copy_text(const struct recipe *recipe, const char *key, const char *v
 	return 0;
 }
 
-/* ---- keys
- * ----------------------------------------------------------------------------------------- */
+/* ---- keys */
 
 static int load_fuses(struct recipe *recipe, const struct conf_node *root, struct pogo_error *err)
 {
@@ -211,8 +209,7 @@ static int load_board(struct recipe *recipe, const struct conf_node *root, struc
 	               : 0;
 }
 
-/* ---- the image
- * ------------------------------------------------------------------------------------ */
+/* ---- the image */
 
 /* Relative to the recipe's folder, wherever the station was started. */
 static int image_place(struct recipe *recipe, const char *name, struct pogo_error *err)
@@ -264,8 +261,7 @@ static int load_image(struct recipe *recipe, const struct conf_node *root, struc
 	return 0;
 }
 
-/* ---- proofs
- * --------------------------------------------------------------------------------------- */
+/* ---- proofs */
 
 static int prove_inside(const struct recipe *recipe, struct pogo_error *err)
 {
@@ -356,8 +352,7 @@ static int prove(const struct recipe *recipe, struct pogo_error *err)
 	               : 0;
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------ */
+/* ---- the whole */
 
 static int load_keys(struct recipe *recipe, const char *configs, const struct conf_node *root,
                      struct pogo_error *err)

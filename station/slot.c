@@ -98,8 +98,7 @@ static void say(struct bay *bay, const char *text)
 	slot_post(bay->slot, &event);
 }
 
-/* ---- the programmer
- * ------------------------------------------------------------------------------------ */
+/* ---- the programmer */
 
 static void drop_programmer(struct bay *bay, const struct fault *lost)
 {
@@ -174,8 +173,7 @@ static bool open_programmer(struct bay *bay)
 	return false;
 }
 
-/* ---- the board
- * ------------------------------------------------------------------------------------------ */
+/* ---- the board */
 
 static int attach(struct bay *bay, struct fault *fault)
 {
@@ -312,8 +310,7 @@ static void wait_removal(struct bay *bay)
 	}
 }
 
-/* ---- the thread
- * ------------------------------------------------------------------------------------------ */
+/* ---- the thread */
 
 static void *slot_main(void *arg)
 {

@@ -35,8 +35,7 @@ struct station {
 	size_t started;
 };
 
-/* ---- devices
- * ------------------------------------------------------------------------------------------- */
+/* ---- devices */
 
 int station_host_create(const char *url, struct host **out, struct pogo_error *err)
 {
@@ -128,8 +127,7 @@ static int find_slots(struct station *station, struct pogo_error *err)
 	return count < 0 ? -1 : 0;
 }
 
-/* ---- before the first slot
- * ------------------------------------------------------------------------------- */
+/* ---- before the first slot */
 
 /* Words and files: all of it is proved before any device is opened. */
 static int load_files(struct station *station, struct pogo_error *err)
@@ -229,9 +227,7 @@ static int prepare(struct station *station, struct pogo_error *err)
 	return 0;
 }
 
-/* ---- the run
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the run */
 
 static void show(struct station *station, const struct event *event)
 {

@@ -151,8 +151,7 @@ int station_file_load(const char *path, struct station_file *out, struct pogo_er
 	return rc;
 }
 
-/* ---- saving
- * --------------------------------------------------------------------------------------- */
+/* ---- saving */
 
 /* A string as the reader takes it; only \ and " need a backslash, control characters are never
  * there. */

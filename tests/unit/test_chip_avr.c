@@ -308,8 +308,7 @@ static int fake_write(struct programmer *p, enum isp_memory memory, uint32_t add
 static const struct isp_ops fake_isp = {fake_enter, fake_leave, fake_command, fake_read,
                                         fake_write};
 
-/* ---- one board on a bench
- * -------------------------------------------------------------------------- */
+/* ---- one board on a bench */
 
 struct bench {
 	struct fake fake;
@@ -455,8 +454,7 @@ static void whole_way(struct bench *b)
 		        (b->fake.fuses[i] ^ b->recipe.fuses[i]) & b->recipe.part->fuse_mask[i], 0);
 }
 
-/* ---- tests
- * ----------------------------------------------------------------------------------------- */
+/* ---- tests */
 
 static void a_virgin_board_goes_the_whole_way(void **state)
 {
