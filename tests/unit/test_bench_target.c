@@ -252,6 +252,42 @@ static void test_no_clock_is_dead(void **state)
 	close_line(&rc);
 }
 
+/* The oscillator has the gain of the range that CKSEL chose; a crystal outside does not run. */
+static void test_crystal_outside_its_range_is_dead(void **state)
+{
+	static const struct {
+		const char *part;
+		uint8_t low, high;
+		uint32_t crystal, cpu;
+	} rows[] = {
+	        {"atmega32u4", 0xDE, 0x99, 16000000, 16000000},
+	        {"atmega32u4", 0xDE, 0x99, 20000000, 0},
+	        {"atmega32u4", 0xDC, 0x99, 16000000, 0},
+	        {"atmega32u4", 0xDC, 0x99, 8000000, 8000000},
+	        {"atmega32u4", 0xD8, 0x99, 8000000, 0},
+	        {"atmega328p", 0xD7, 0xD9, 20000000, 20000000}, /* full swing */
+	        {"atmega32a", 0xFF, 0x99, 16000000, 0},         /* CKOPT unprogrammed: 8 MHz */
+	        {"atmega32a", 0xFF, 0x99, 8000000, 8000000},
+	        {"atmega32a", 0xFF, 0x89, 16000000, 16000000}, /* CKOPT */
+	        {"atmega8a", 0xFF, 0xD9, 12000000, 0},
+	        {"atmega8a", 0xFF, 0xC9, 12000000, 12000000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct part *part = load(rows[i].part);
+		struct target_options options = {.crystal_hz = rows[i].crystal};
+		struct target *target;
+
+		part->fuse_factory[FUSE_LOW] = rows[i].low;
+		part->fuse_factory[FUSE_HIGH] = rows[i].high;
+		target = target_create(part, &options, 1);
+		assert_int_equal(target_cpu_hz(target), rows[i].cpu);
+		target_destroy(target);
+		free(part);
+	}
+}
+
 static void test_factory_32u4_is_locked(void **state)
 {
 	struct line line = open_plain("atmega32u4");
@@ -636,6 +672,7 @@ int main(void)
 	        cmocka_unit_test(test_too_fast_is_silent),
 	        cmocka_unit_test(test_sck_limit_from_12_mhz_is_a_sixth),
 	        cmocka_unit_test(test_no_clock_is_dead),
+	        cmocka_unit_test(test_crystal_outside_its_range_is_dead),
 	        cmocka_unit_test(test_factory_32u4_is_locked),
 	        cmocka_unit_test(test_page_write_and_record),
 	        cmocka_unit_test(test_not_erased_and_order),
