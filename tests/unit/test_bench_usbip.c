@@ -27,7 +27,7 @@ struct rig {
 	uint16_t port;
 };
 
-static void rig_start(struct rig *rig, unsigned positions, bool fast)
+static void rig_start_firmware(struct rig *rig, unsigned positions, bool fast, const char *firmware)
 {
 	struct pogo_error err = {0};
 	char configs[4096], bound[64];
@@ -38,7 +38,7 @@ static void rig_start(struct rig *rig, unsigned positions, bool fast)
 	struct bench_setup setup = {.positions = positions,
 	                            .make_pod = pod_usbasp_create,
 	                            .part = rig->part,
-	                            .firmware = "2011",
+	                            .firmware = firmware,
 	                            .crystal_hz = 16000000,
 	                            .seed = 1,
 	                            .fast = fast};
@@ -47,6 +47,11 @@ static void rig_start(struct rig *rig, unsigned positions, bool fast)
 	                       &err) != 0)
 		fail_msg("%s", err.text);
 	rig->port = (uint16_t)atoi(strrchr(bound, ':') + 1);
+}
+
+static void rig_start(struct rig *rig, unsigned positions, bool fast)
+{
+	rig_start_firmware(rig, positions, fast, "2011");
 }
 
 static void rig_stop(struct rig *rig)
@@ -363,6 +368,54 @@ static void a_stall_is_told(void **state)
 	rig_stop(&rig);
 }
 
+/* A firmware that starts again without leaving the bus does not even NAK: the host gives up at once
+ * with -EPROTO, until it resets the port. */
+static void a_silent_device_is_a_protocol_error(void **state)
+{
+	static const uint8_t transmit[8] = {0xC0, 3, 0x30, 0, 0, 0, 4, 0};
+	static const uint8_t port_reset[8] = {0x23, 3, 4, 0, 1, 0, 0, 0};
+	(void)state;
+	struct rig rig;
+	uint8_t device[312];
+	rig_start(&rig, 1, true);
+	int fd = dial(&rig);
+	assert_int_equal(import(fd, "1-1", device), 0);
+	submit(fd, 1, 1, 0, transmit, NULL); /* before the first CONNECT */
+	assert_int_equal(answer(fd, true).status, -71);
+	submit(fd, 1, 2, 0, capabilities, NULL);
+	assert_int_equal(answer(fd, true).status, -71);
+	submit(fd, 1, 3, 0, port_reset, NULL);
+	assert_int_equal(answer(fd, false).status, 0);
+	submit(fd, 1, 4, 0, capabilities, NULL);
+	assert_int_equal(answer(fd, true).actual, 4);
+	close(fd);
+	rig_stop(&rig);
+}
+
+/* The "nr" firmware leaves the bus when it starts again, and comes back by itself. */
+static void a_firmware_that_starts_again_is_there_again(void **state)
+{
+	static const uint8_t transmit[8] = {0xC0, 3, 0x30, 0, 0, 0, 4, 0};
+	(void)state;
+	struct rig rig;
+	uint8_t device[312];
+	struct bench_look look;
+	rig_start_firmware(&rig, 1, true, "nr");
+	int fd = dial(&rig);
+	assert_int_equal(import(fd, "1-1", device), 0);
+	submit(fd, 1, 1, 0, transmit, NULL); /* before the first CONNECT */
+	assert_true(ended(fd));
+	close(fd);
+	bench_look(rig.bench, 1, &look);
+	assert_true(look.plugged && !look.pulled);
+	fd = dial(&rig);
+	assert_int_equal(import(fd, "1-1", device), 0);
+	submit(fd, 1, 1, 0, get_device, NULL);
+	assert_int_equal(answer(fd, true).actual, 18);
+	close(fd);
+	rig_stop(&rig);
+}
+
 /* In real time an answer never comes before it is due; meanwhile an unlink is heard. */
 static void real_time_is_waited_for(void **state)
 {
@@ -445,6 +498,8 @@ int main(void)
 	        cmocka_unit_test(a_hang_ends_by_unlink),
 	        cmocka_unit_test(unplugging_ends_the_connection),
 	        cmocka_unit_test(a_stall_is_told),
+	        cmocka_unit_test(a_silent_device_is_a_protocol_error),
+	        cmocka_unit_test(a_firmware_that_starts_again_is_there_again),
 	        cmocka_unit_test(real_time_is_waited_for),
 	        cmocka_unit_test(nonsense_ends_only_its_connection),
 	};
