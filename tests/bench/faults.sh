@@ -4,7 +4,7 @@ cd "$(dirname "$0")/../.." && . tests/lib/line.sh
 
 ok "release" release
 ok "bench" bench_start --slots 8 --timing fast --operator auto --boards 3 --hand-ms 20 --seed 5 --faults \
-  "1.1:stuck=0x1234.4.1;1.2:lock-stuck;2.1:wrong-chip;2.2:no-erase;3.1:bad-byte=0x100.0x01;3.2:slow-pod=300;4.1:contact-lost=9000;4.2:no-contact;5.1:unplug=3000;6.1:stall=900;7.1:hang=1200;8.1:fuse-stuck"
+  "1.1:stuck=0x1234.4.1;1.2:lock-stuck;1.3:flip=3000;2.1:wrong-chip;2.2:no-erase;3.1:bad-byte=0x100.0x01;3.2:slow-pod=300;4.1:contact-lost=9000;4.2:no-contact;5.1:unplug=3000;6.1:stall=900;6.2:repeat=3000;7.1:hang=1200;8.1:fuse-stuck"
 station --ui json --count 23 >"$work/events.json" 2>"$work/run.err"
 status=$?
 check_eq "the run ends with the answer no, or station trouble" "$([ $status = 1 ] || [ $status = 3 ]; echo $?)" 0
@@ -25,6 +25,8 @@ check_eq "contact lost under way: CONTACT" "$(nth_code 4 1)" CONTACT
 check_eq "programmer unplugged: PROGRAMMER_LOST" "$(nth_code 5 1)" PROGRAMMER_LOST
 check_eq "after the replug the next board passes" "$(nth_code 5 2)" PASS
 check_eq "stall: WRITE" "$(nth_code 6 1)" WRITE
+check_eq "a packet taken twice: WRITE" "$(nth_code 6 2)" WRITE
+check_eq "a packet with a wrong bit: VERIFY" "$(nth_code 1 3)" VERIFY
 check_eq "programmer hangs: PROGRAMMER_LOST" "$(nth_code 7 1)" PROGRAMMER_LOST
 check_eq "fuses that do not take: FUSE" "$(nth_code 8 1)" FUSE
 ok "slot 8 goes on" test "$(nth_code 8 2)" = PASS
