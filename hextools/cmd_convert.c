@@ -8,6 +8,7 @@
 #include "hextools/format.h"
 #include "hextools/jsonw.h"
 #include "hextools/options.h"
+#include "hextools/outfile.h"
 #include "hextools/uf2.h"
 
 static const char help[] =
@@ -157,7 +158,7 @@ int cmd_convert(int argc, char **argv, struct pogo_error *err)
 		return pogo_fail(err, POGO_INPUT, "convert needs -o OUT");
 	if (words != 1)
 		return pogo_fail(err, POGO_INPUT, "convert takes one file, not %d; merge joins several", words);
-	if (convert.json && strcmp(convert.output, "-") == 0)
+	if (convert.json && outfile_is_stdout(convert.output))
 		return pogo_fail(err, POGO_INPUT, "--json and -o - would both go to standard output");
 	convert.input = argv[0];
 	if (read_numbers(&convert, width, address_bytes, dfu, err) != 0)

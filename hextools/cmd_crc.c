@@ -5,6 +5,7 @@
 
 #include "hextools/cmd_edit.h"
 #include "hextools/crc.h"
+#include "hextools/outfile.h"
 
 static const char help[] =
 	"pogo-hex crc [--algorithm NAME] [--range RANGE] [--fill BYTE] IN[@OFFSET]\n"
@@ -231,7 +232,7 @@ static int sum_up(struct crc_job *job, char **argv, int count, struct pogo_error
 	if (insert_value(job, err) != 0)
 		return -1;
 	/* The image may be on standard output. */
-	return strcmp(common->output, "-") != 0 ? report(job, err) : 0;
+	return !outfile_is_stdout(common->output) ? report(job, err) : 0;
 }
 
 int cmd_crc(int argc, char **argv, struct pogo_error *err)

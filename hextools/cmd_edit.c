@@ -85,7 +85,7 @@ int edit_need_output(const struct edit_job *job, const char *command, struct pog
 {
 	if (job->output == NULL)
 		return pogo_fail(err, POGO_INPUT, "%s needs -o OUT", command);
-	if (job->json && strcmp(job->output, "-") == 0)
+	if (job->json && outfile_is_stdout(job->output))
 		return pogo_fail(err, POGO_INPUT, "two outputs go to standard output: -o - and --json");
 	return 0;
 }

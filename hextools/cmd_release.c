@@ -107,9 +107,9 @@ static int write_outputs(const struct release *release, const struct outputs *to
 static int say_done(const struct release *release, const struct outputs *to, struct pogo_error *err)
 {
 	char text[1024];
-	if (to->json || strcmp(to->image, "-") == 0 ||
-	    (to->manifest != NULL && strcmp(to->manifest, "-") == 0) ||
-	    (to->recipe != NULL && strcmp(to->recipe, "-") == 0))
+	if (to->json || outfile_is_stdout(to->image) ||
+	    (to->manifest != NULL && outfile_is_stdout(to->manifest)) ||
+	    (to->recipe != NULL && outfile_is_stdout(to->recipe)))
 		return 0;
 	snprintf(text, sizeof text,
 		 "%.400s: %llu bytes for %s, bootloader at 0x%05X, crc-32 %08X, sha-256 %s\n", to->image,

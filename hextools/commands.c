@@ -103,6 +103,8 @@ int pogo_hex_run(int argc, char **argv)
 	struct pogo_error err = {0};
 	/* A reader that goes away is an error of a write, not a silent death. */
 	signal(SIGPIPE, SIG_IGN);
+	/* So is a file size limit, which must not leave the temporary behind. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (dispatch(argc, argv, &err) == 0)
 		return 0;
 	cmd_note(err.text);

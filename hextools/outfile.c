@@ -157,23 +157,37 @@ static int fill_temporary(struct outfile *file, outfile_writer *writer, void *co
 	return -1;
 }
 
+bool outfile_is_stdout(const char *path)
+{
+	struct stat st, out;
+	if (strcmp(path, "-") == 0)
+		return true;
+	return fstat(STDOUT_FILENO, &out) == 0 && stat(path, &st) == 0 && st.st_dev == out.st_dev &&
+	       st.st_ino == out.st_ino;
+}
+
 /* Where the bytes will go: file->target, NULL for standard output; *direct if not through a temporary. */
 static int find_target(struct outfile *file, const char *path, bool *direct, struct pogo_error *err)
 {
 	struct stat st;
 	*direct = true;
-	if (strcmp(path, "-") == 0)
+	/* Also as /dev/stdout: a rename over it would lose what the shell's other commands write there. */
+	if (outfile_is_stdout(path))
 		return 0;
 	bool exists = stat(path, &st) == 0;
 	if (exists && S_ISDIR(st.st_mode))
 		return pogo_fail(err, POGO_INPUT, "cannot write \"%s\": it is a folder", path);
-	/* Through a symbolic link, not over it. */
-	file->target = exists ? realpath(path, NULL) : strdup(path);
+	if (!exists && lstat(path, &st) == 0)
+		return pogo_fail(err, POGO_INPUT,
+				 "cannot write \"%s\": it is a symbolic link that leads nowhere; remove it or make "
+				 "its target", path);
+	/* Through a symbolic link, not over it. A pipe's link in /dev/fd has no path behind it. */
+	*direct = exists && !S_ISREG(st.st_mode);
+	file->target = exists && !*direct ? realpath(path, NULL) : strdup(path);
 	if (file->target == NULL)
 		return pogo_fail_errno(err, errno, "cannot write \"%s\"", path);
-	if (exists && !S_ISREG(st.st_mode))
+	if (*direct)
 		return 0;
-	*direct = false;
 	if (exists && access(file->target, W_OK) != 0)
 		return pogo_fail_errno(err, errno, "cannot write \"%s\"", path);
 	file->temporary = temporary_name(file->target);

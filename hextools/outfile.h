@@ -1,6 +1,7 @@
 #ifndef POGO_HEXTOOLS_OUTFILE_H
 #define POGO_HEXTOOLS_OUTFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "hextools/err.h"
@@ -9,6 +10,9 @@
 /* Files appear whole or not at all: a temporary beside the target, fsync, rename, fsync of the folder.
  * "-" writes to standard output. A target that is a device or a pipe is written directly. */
 int outfile_write(const char *path, const void *data, size_t len, struct pogo_error *err);
+
+/* Whether that path is standard output, also under another name (/dev/stdout). */
+bool outfile_is_stdout(const char *path);
 
 /* The same for bytes that a writer makes piece by piece, so that the whole is never in memory. What the
  * writer can refuse it refuses before its first byte, which on standard output nobody takes back. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/outfile.h"
+
 /* A string between double quotes as libconfig reads it. */
 static void put_string(FILE *out, const char *text)
 {
@@ -112,11 +114,11 @@ int release_recipe(const struct release *release, const char *image_path, const 
 		return pogo_fail(err, POGO_INPUT,
 				 "a recipe needs fuses and this bootloader is not a known one; give "
 				 "--fuses LOW,HIGH%s", release->part->fuse_count == 3 ? ",EXT" : "");
-	if (strcmp(image_path, "-") == 0)
+	if (outfile_is_stdout(image_path))
 		return pogo_fail(err, POGO_INPUT, "a recipe needs the image in a file, not on standard output");
 	if (absolute(image_path, image, err) != 0)
 		return -1;
-	if (strcmp(recipe_path, "-") == 0)
+	if (outfile_is_stdout(recipe_path))
 		snprintf(path, sizeof path, "%s", image);
 	else if (absolute(recipe_path, recipe, err) != 0 || relative(recipe, image, path, err) != 0)
 		return -1;

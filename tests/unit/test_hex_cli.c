@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -84,7 +83,6 @@ static int run_in(const char *input, const char *output, rlim_t file_limit, cons
 		redirect(output != NULL ? output : out, O_WRONLY | O_CREAT | O_TRUNC, 1);
 		if (file_limit > 0) {
 			struct rlimit limit = {file_limit, file_limit};
-			signal(SIGXFSZ, SIG_IGN);
 			setrlimit(RLIMIT_FSIZE, &limit);
 		}
 		_exit(pogo_hex_run(argc, argv));
@@ -229,6 +227,20 @@ static void old_output_survives_a_failure(void **state)
 	assert_file("@a", ":02000000ABCD86\n:0200030000EF0C\n:00000001FF\n");
 }
 
+/* -o /dev/stdout is what -o - is: what others wrote there stays, and no line of text gets into it. */
+static void standard_output_by_its_name(void **state)
+{
+	(void)state;
+	put("@a", ":0100000055AA\n:00000001FF\n");
+	assert_int_equal(run("merge", "-o", "/dev/stdout", "@a"), 0);
+	assert_string_equal(out_text, ":0100000055AA\n:00000001FF\n");
+	assert_int_equal(run("release", "--part", "atmega32u4", "--bootloader", BOOT, "--app", APP, "-o",
+			     "/dev/stdout"), 0);
+	assert_string_equal(out_text + strlen(out_text) - 12, ":00000001FF\n");
+	assert_failed(run("release", "--part", "atmega32u4", "--bootloader", BOOT, "--app", APP, "-o", "-",
+			  "--manifest", "/dev/stdout"), 2, "two outputs", 1);
+}
+
 static void release_writes_all_three(void **state)
 {
 	(void)state;
@@ -289,6 +301,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(merge_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(merge_start_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_output_survives_a_failure, setup, teardown),
+		cmocka_unit_test_setup_teardown(standard_output_by_its_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(release_writes_all_three, setup, teardown),
 		cmocka_unit_test_setup_teardown(release_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(json_goes_to_standard_output, setup, teardown),

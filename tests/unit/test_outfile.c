@@ -62,6 +62,36 @@ static void through_a_symbolic_link(void **state)
 	assert_true(S_ISLNK(st.st_mode));
 }
 
+/* Neither replaced nor guessed at. */
+static void a_link_that_leads_nowhere(void **state)
+{
+	(void)state;
+	struct stat st;
+	struct pogo_error err;
+	assert_int_equal(symlink(path, other), 0);
+	assert_int_equal(outfile_write(other, "new", 3, &err), -1);
+	assert_int_equal(err.kind, POGO_INPUT);
+	assert_non_null(strstr(err.text, "leads nowhere"));
+	assert_int_equal(lstat(other, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(scratch_count(folder), 1);
+}
+
+/* A pipe's name in /dev/fd has no path behind it. */
+static void into_a_pipe_by_its_name(void **state)
+{
+	(void)state;
+	int ends[2];
+	char name[40], got[4] = "";
+	assert_int_equal(pipe(ends), 0);
+	snprintf(name, sizeof name, "/dev/fd/%d", ends[1]);
+	assert_int_equal(outfile_write(name, "new", 3, NULL), 0);
+	assert_int_equal(read(ends[0], got, 3), 3);
+	assert_string_equal(got, "new");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void refusals_leave_nothing(void **state)
 {
 	(void)state;
@@ -128,6 +158,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(write_and_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(through_a_symbolic_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(into_a_pipe_by_its_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_leave_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_set_appears_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_discarded_set_leaves_nothing, setup, teardown),
