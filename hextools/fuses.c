@@ -37,7 +37,7 @@ int fuses_parse(const struct part *part, const char *text, uint8_t fuses[PART_FU
 		if (at == NULL)
 			break;
 		count++;
-		if (*at != ',')
+		if (*at != ',' || count == part->fuse_count)
 			break;
 		at++;
 	}

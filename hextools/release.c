@@ -157,11 +157,19 @@ static int keep_boot_section(const struct release_order *order, struct release *
 	struct release_input *boot = &release->inputs[0];
 	struct hex_image kept;
 	uint32_t start;
+	uint8_t around[2];
 	uint64_t before = hex_image_bytes(&boot->image);
 	if (!order->boot_only)
 		return 0;
 	if (boot_only_start(order, release, &start, err) != 0)
 		return -1;
+	/* Fuses that select too small a section would cut a bootloader's head off. */
+	if (start > 0 && hex_image_read(&boot->image, start - 1, around, sizeof around, 0xFF) == sizeof around &&
+	    around[0] != 0xFF)
+		return pogo_fail(err, POGO_NO,
+				 "--boot-only: the data of \"%.150s\" runs without a hole across 0x%05" PRIX32
+				 ", where the boot section is to begin; give the fuses that this bootloader is built for",
+				 boot->path, start);
 	hex_image_init(&kept);
 	for (size_t i = 0; i < boot->image.count; i++) {
 		const struct hex_segment *segment = &boot->image.segments[i];
@@ -318,6 +326,20 @@ static int choose_lock(const struct release_order *order, struct release *releas
 	return 0;
 }
 
+/* BLB0 (bits 3, 2; the same on every AVR with a boot section) rules what the boot section's code may do
+ * with the application section: ATmega16U4/32U4 data sheet 7766J, "Boot Loader Lock Bits". */
+static int check_lock(const struct release *release, struct pogo_error *err)
+{
+	unsigned blb0 = release->lock >> 2 & 3;
+	if (!release->has_lock || blb0 == 3)
+		return 0;
+	return pogo_fail(err, POGO_NO,
+			 "lock 0x%02X stops the bootloader: BLB0 forbids it to %s the application section; "
+			 "--lock 0x%02X does not",
+			 release->lock, blb0 == 1 ? "read" : blb0 == 2 ? "write" : "read and write",
+			 release->lock | 0x0C);
+}
+
 /* The part's boot section that begins at addr, as an index of BOOTSZ; -1 if none does. */
 static int section_at(const struct part *part, uint32_t addr)
 {
@@ -421,32 +443,61 @@ static int check_application(const struct release *release, struct pogo_error *e
 			 app->path, from, last_of(inside), start);
 }
 
+/* Erased flash reads 0xFFFF: where nothing stands no code begins. */
+static int check_begin(const struct release_input *input, uint32_t at, struct pogo_error *err)
+{
+	uint8_t word[2];
+	size_t found = hex_image_read(&input->image, at, word, sizeof word, 0xFF);
+	if (found == sizeof word && (word[0] != 0xFF || word[1] != 0xFF))
+		return 0;
+	return pogo_fail(err, POGO_NO,
+			 "%s \"%.150s\" has no code at 0x%05" PRIX32
+			 ", where it is entered; is this the right file, and at its place?",
+			 input->role, input->path, at);
+}
+
+/* The byte with BOOTRST in it, and the two values that decide it, for a message. */
+static const char *bootrst_byte(const struct part *part, const uint8_t fuses[PART_FUSES], uint8_t *now,
+				uint8_t *programmed, uint8_t *unprogrammed)
+{
+	static const char *const names[PART_FUSES] = {"low", "high", "extended"};
+	const struct part_fuse_bit *bit = part_bit(part, "BOOTRST");
+	unsigned fuse = bit != NULL ? (unsigned)bit->fuse : FUSE_HIGH;
+	uint8_t mask = bit != NULL ? (uint8_t)(1u << bit->lsb) : 0;
+	*now = fuses[fuse];
+	*programmed = *now & (uint8_t)~mask;
+	*unprogrammed = *now | mask;
+	return names[fuse];
+}
+
 static int check_reset(const struct release *release, struct pogo_error *err)
 {
 	const struct part *part = release->part;
 	const char *name = release->family != NULL ? release->family->title : "the bootloader";
 	bool programmed = fuses_boot_reset(part, release->fuses);
+	uint8_t now, entering, passing;
+	const char *byte = bootrst_byte(part, release->fuses, &now, &entering, &passing);
 	enum bootloader_reset reset =
 		release->family != NULL ? release->family->reset : BOOTLOADER_RESET_UNKNOWN;
 	if (reset == BOOTLOADER_RESET_BOOT && !programmed)
 		return pogo_fail(err, POGO_NO,
 				 "fuses: BOOTRST is unprogrammed, but %s must be entered by every reset; "
-				 "clear bit 0 of the high fuse (0x%02X)",
-				 name, release->fuses[FUSE_HIGH] & 0xFE);
+				 "%s fuse 0x%02X programs it",
+				 name, byte, entering);
 	if (reset == BOOTLOADER_RESET_APPLICATION && programmed)
 		return pogo_fail(err, POGO_NO,
 				 "fuses: BOOTRST is programmed, but %s expects a reset to start the "
-				 "application; set bit 0 of the high fuse (0x%02X)",
-				 name, release->fuses[FUSE_HIGH] | 0x01);
+				 "application; %s fuse 0x%02X leaves it",
+				 name, byte, passing);
 	if (reset != BOOTLOADER_RESET_UNKNOWN || programmed)
 		return 0;
 	const struct part_fuse_bit *hwbe = part_bit(part, "HWBE");
 	if (hwbe != NULL && part_field(hwbe, release->fuses) == 0)
 		return 0;
 	return pogo_fail(err, POGO_NO,
-			 "fuses: nothing leads into the bootloader: BOOTRST is unprogrammed (high fuse "
+			 "fuses: nothing leads into the bootloader: BOOTRST is unprogrammed (%s fuse "
 			 "0x%02X) and %s, and this bootloader is not a known one; program BOOTRST%s",
-			 release->fuses[FUSE_HIGH],
+			 byte, now,
 			 hwbe != NULL ? "HWBE is unprogrammed" : "the part has no HWB pin",
 			 hwbe != NULL ? " or HWBE" : "");
 }
@@ -488,7 +539,9 @@ static int make(const struct release_order *order, struct release *release, stru
 	    keep_boot_section(order, release, err) != 0 || recognise(release, err) != 0 ||
 	    choose_fuses(order, release, err) != 0 || choose_lock(order, release, err) != 0 ||
 	    place_bootloader(order, release, err) != 0 || check_application(release, err) != 0 ||
-	    check_fuses(release, err) != 0)
+	    check_begin(&release->inputs[0], release->boot_start, err) != 0 ||
+	    check_begin(&release->inputs[1], 0, err) != 0 || check_fuses(release, err) != 0 ||
+	    check_lock(release, err) != 0)
 		return -1;
 	return join_inputs(release, err);
 }

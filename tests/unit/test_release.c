@@ -231,6 +231,50 @@ static void remove_configs(const char *configs)
 	scratch_remove(path);
 }
 
+/* What would program well and never work. */
+static void dead_boards_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *lock, *phrase;
+	} locks[] = {{"C3", "read and write"}, {"00", "read and write"}, {"FB", "to write"}, {"F7", "to read the"}};
+	struct release_order order = demo();
+	struct release release;
+	char path[300];
+	for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++) {
+		order.lock = locks[i].lock;
+		assert_refused(&order, POGO_NO, locks[i].phrase);
+	}
+	order.lock = "CC"; /* the boot section and ISP are closed: no harm */
+	make_it(&order, &release);
+	release_finish(&release);
+	order = demo();
+	order.fuses = "FF,D8,CB,";
+	assert_refused(&order, POGO_INPUT, "3 fuse bytes");
+	order = demo();
+	order.application = make_hex(path, "a1", 0x100, 0x100, 1);
+	assert_refused(&order, POGO_NO, "no code at 0x00000");
+	order.application = make_hex(path, "a2", 0, 0x100, 0xFF);
+	assert_refused(&order, POGO_NO, "no code at 0x00000");
+	order.application = make_hex(path, "a3", AVR_EEPROM_BASE, 4, 1);
+	assert_refused(&order, POGO_NO, "no code at 0x00000");
+	order = demo();
+	order.bootloader = make_hex(path, "b1", 0x7000, 0x100, 0xFF);
+	assert_refused(&order, POGO_NO, "no code at 0x07000");
+	/* Fuses for a smaller section must not behead a bootloader. */
+	order.bootloader = make_hex(path, "b2", 0x7000, 0xF00, 1);
+	order.fuses = "FF,DE,CB";
+	order.boot_only = true;
+	assert_refused(&order, POGO_NO, "without a hole across 0x07E00");
+	/* Here BOOTRST is in the extended byte. */
+	order = demo();
+	order.part = "atmega168p";
+	order.bootloader = make_hex(path, "b3", 0x3800, 0x100, 1);
+	order.application = "fixtures/images/demo_bootloader.hex@-0x7000";
+	order.fuses = "FF,DF,F9";
+	assert_refused(&order, POGO_NO, "extended fuse 0xF9");
+}
+
 static void known_bootloaders(void **state)
 {
 	(void)state;
@@ -348,6 +392,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_large_part, setup, teardown),
 		cmocka_unit_test_setup_teardown(places_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(fuses_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(dead_boards_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(known_bootloaders, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_fuses_no_recipe, setup, teardown),
 		cmocka_unit_test_setup_teardown(manifest_is_reproducible, setup, teardown),
