@@ -24,31 +24,56 @@ static uint32_t load_be32(const uint8_t *at)
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* FIPS 180-4, 6.2.2, with the working variables a..h in v[0..7]. */
-static void compress(uint32_t state[8], const uint8_t *block)
+static uint32_t schedule_sum0(uint32_t x)
 {
-	uint32_t w[64], v[8];
-	for (unsigned t = 0; t < 16; t++)
-		w[t] = load_be32(block + 4 * (size_t)t);
-	for (unsigned t = 16; t < 64; t++) {
-		uint32_t x = w[t - 15], y = w[t - 2];
-		uint32_t s0 = rotate_right(x, 7) ^ rotate_right(x, 18) ^ x >> 3;
-		uint32_t s1 = rotate_right(y, 17) ^ rotate_right(y, 19) ^ y >> 10;
-		w[t] = s1 + w[t - 7] + s0 + w[t - 16];
+	return rotate_right(x, 7) ^ rotate_right(x, 18) ^ x >> 3;
+}
+
+static uint32_t schedule_sum1(uint32_t x)
+{
+	return rotate_right(x, 17) ^ rotate_right(x, 19) ^ x >> 10;
+}
+
+/* One round of FIPS 180-4, 6.2.2. The working variables stay where they are: the caller names them
+ * shifted by one each time, so that no round copies them. */
+#define ROUND(a, b, c, d, e, f, g, h, constant, word)                                                  \
+	do {                                                                                           \
+		uint32_t t1 = (h) + (constant) + (word) + ((g) ^ ((e) & ((f) ^ (g)))) +                \
+			      (rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25));        \
+		(d) += t1;                                                                             \
+		(h) = t1 + (((a) & (b)) | ((c) & ((a) | (b)))) +                                       \
+		      (rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22));                \
+	} while (0)
+
+/* Eight rounds, with constants k[0..7] and message words w[0..7]; the names are then as before. */
+#define EIGHT_ROUNDS(k, w)                                                                             \
+	do {                                                                                           \
+		ROUND(a, b, c, d, e, f, g, h, (k)[0], (w)[0]);                                         \
+		ROUND(h, a, b, c, d, e, f, g, (k)[1], (w)[1]);                                         \
+		ROUND(g, h, a, b, c, d, e, f, (k)[2], (w)[2]);                                         \
+		ROUND(f, g, h, a, b, c, d, e, (k)[3], (w)[3]);                                         \
+		ROUND(e, f, g, h, a, b, c, d, (k)[4], (w)[4]);                                         \
+		ROUND(d, e, f, g, h, a, b, c, (k)[5], (w)[5]);                                         \
+		ROUND(c, d, e, f, g, h, a, b, (k)[6], (w)[6]);                                         \
+		ROUND(b, c, d, e, f, g, h, a, (k)[7], (w)[7]);                                         \
+	} while (0)
+
+/* FIPS 180-4, 6.2.2, over whole blocks. */
+static void compress(uint32_t state[8], const uint8_t *block, size_t count)
+{
+	uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+	uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+	for (; count > 0; count--, block += 64) {
+		uint32_t w[64];
+		for (unsigned t = 0; t < 16; t++)
+			w[t] = load_be32(block + 4 * (size_t)t);
+		for (unsigned t = 16; t < 64; t++)
+			w[t] = schedule_sum1(w[t - 2]) + w[t - 7] + schedule_sum0(w[t - 15]) + w[t - 16];
+		for (unsigned t = 0; t < 64; t += 8)
+			EIGHT_ROUNDS(round_constant + t, w + t);
+		a = state[0] += a, b = state[1] += b, c = state[2] += c, d = state[3] += d;
+		e = state[4] += e, f = state[5] += f, g = state[6] += g, h = state[7] += h;
 	}
-	memcpy(v, state, sizeof v);
-	for (unsigned t = 0; t < 64; t++) {
-		uint32_t s1 = rotate_right(v[4], 6) ^ rotate_right(v[4], 11) ^ rotate_right(v[4], 25);
-		uint32_t choose = (v[4] & v[5]) ^ (~v[4] & v[6]);
-		uint32_t t1 = v[7] + s1 + choose + round_constant[t] + w[t];
-		uint32_t s0 = rotate_right(v[0], 2) ^ rotate_right(v[0], 13) ^ rotate_right(v[0], 22);
-		uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-		memmove(v + 1, v, 7 * sizeof v[0]);
-		v[4] += t1;
-		v[0] = t1 + s0 + majority;
-	}
-	for (unsigned i = 0; i < 8; i++)
-		state[i] += v[i];
 }
 
 void sha256_init(struct sha256 *sha)
@@ -69,9 +94,10 @@ void sha256_update(struct sha256 *sha, const void *data, size_t len)
 	sha->length += len;
 	while (len > 0) {
 		if (filled == 0 && len >= sizeof sha->block) {
-			compress(sha->state, from);
-			from += sizeof sha->block;
-			len -= sizeof sha->block;
+			size_t blocks = len / sizeof sha->block;
+			compress(sha->state, from, blocks);
+			from += blocks * sizeof sha->block;
+			len -= blocks * sizeof sha->block;
 			continue;
 		}
 		size_t part = sizeof sha->block - filled < len ? sizeof sha->block - filled : len;
@@ -80,7 +106,7 @@ void sha256_update(struct sha256 *sha, const void *data, size_t len)
 		len -= part;
 		filled += part;
 		if (filled == sizeof sha->block) {
-			compress(sha->state, sha->block);
+			compress(sha->state, sha->block, 1);
 			filled = 0;
 		}
 	}
@@ -115,19 +141,49 @@ void sha256_hex(const void *data, size_t len, char hex[65])
 	hex[64] = '\0';
 }
 
-uint32_t crc32_update(uint32_t crc, const void *data, size_t len)
+/* ---- CRC-32: the reflected polynomial 0xEDB88320 ------------------------------------------------------ */
+
+static uint32_t crc32_byte(uint32_t crc)
 {
-	/* The reflected polynomial 0xEDB88320 worked over four bits at a time. */
+	/* What four bits at a time do to the register. */
 	static const uint32_t nibble[16] = {
 		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
 		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 	};
-	const uint8_t *byte = data;
-	crc = ~crc;
-	for (size_t i = 0; i < len; i++) {
-		crc ^= byte[i];
-		crc = crc >> 4 ^ nibble[crc & 15];
-		crc = crc >> 4 ^ nibble[crc & 15];
+	crc = crc >> 4 ^ nibble[crc & 15];
+	return crc >> 4 ^ nibble[crc & 15];
+}
+
+/* Eight bytes at a time. table[n][b] is what byte b does to the register n bytes later. */
+static uint32_t crc32_eights(uint32_t crc, const uint8_t *at, size_t len)
+{
+	uint32_t table[8][256];
+	for (uint32_t b = 0; b < 256; b++) {
+		table[0][b] = crc32_byte(b);
+		for (unsigned n = 1; n < 8; n++)
+			table[n][b] = crc32_byte(table[n - 1][b]);
 	}
+	for (; len >= 8; at += 8, len -= 8) {
+		crc ^= at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+		crc = table[7][crc & 0xFF] ^ table[6][crc >> 8 & 0xFF] ^ table[5][crc >> 16 & 0xFF] ^
+		      table[4][crc >> 24] ^ table[3][at[4]] ^ table[2][at[5]] ^ table[1][at[6]] ^
+		      table[0][at[7]];
+	}
+	return crc;
+}
+
+uint32_t crc32_update(uint32_t crc, const void *data, size_t len)
+{
+	/* Building the tables costs about as much as this many bytes without them. */
+	enum { WORTH_TABLES = 4096 };
+	const uint8_t *at = data;
+	crc = ~crc;
+	if (len >= WORTH_TABLES) {
+		crc = crc32_eights(crc, at, len);
+		at += len & ~(size_t)7;
+		len &= 7;
+	}
+	for (; len > 0; at++, len--)
+		crc = crc32_byte(crc ^ *at);
 	return ~crc;
 }
