@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# What pogo-hex costs beside cat and srec_cat: alternating, medians, peak memory. Output goes to memory
+# (/dev/shm) unless a line says "disk", where the fsync of a whole-or-not-at-all file is most of the time.
+cd "$(dirname "$0")/../.." && . tests/lib/line.sh
+hex=$(realpath "$BUILD/pogo-hex")
+disk=$work
+fast=$(mktemp -d /dev/shm/pogoline.XXXXXX) || exit 3
+trap 'rm -rf "$fast"; cleanup' EXIT
+rounds=${ROUNDS:-7}
+
+ok "the runner compiles" "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$fast/cost" tests/perf/cost.c
+ok "srec_cat is there" command -v srec_cat
+[ "$failed" -eq 0 ] || finish
+
+# images NAME KIB: NAME.fw (7/8 of it), NAME.boot (the rest) and NAME.hex (all), from random bytes
+images() {
+  head -c $(($2 * 896)) /dev/urandom >"$fast/fw.bin" && head -c $(($2 * 128)) /dev/urandom >"$fast/boot.bin" &&
+    "$hex" convert --to ihex -o "$fast/$1.fw" "$fast/fw.bin@0" &&
+    "$hex" convert --to ihex -o "$fast/$1.boot" "$fast/boot.bin@$(($2 * 896))" &&
+    "$hex" merge -o "$fast/$1.hex" "$fast/$1.fw" "$fast/$1.boot" && rm "$fast/fw.bin" "$fast/boot.bin"
+}
+
+# measure ROUNDS NAME COMMAND [NAME COMMAND]…: in turn, ROUNDS times; then us[NAME] and kib[NAME] are medians
+declare -A us kib
+measure() {
+  local n=$1 i name
+  shift
+  local words=("$@")
+  rm -f "$fast"/*.cost
+  for ((i = 0; i < n; i++)); do
+    set -- "${words[@]}"
+    while [ $# -gt 0 ]; do
+      "$fast/cost" sh -c "exec $2" >>"$fast/$1.cost" || return 1
+      shift 2
+    done
+  done
+  set -- "${words[@]}"
+  while [ $# -gt 0 ]; do
+    name=$1
+    us[$name]=$(awk '{ print $1 }' "$fast/$name.cost" | sort -n | sed -n "$(((n + 1) / 2))p")
+    kib[$name]=$(awk '{ print $2 }' "$fast/$name.cost" | sort -n | sed -n "$(((n + 1) / 2))p")
+    shift 2
+  done
+}
+ms() { awk -v v="$1" 'BEGIN { printf "%.1f", v / 1000 }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+mib() { awk -v v="$1" 'BEGIN { printf "%.1f", v / 1024 }'; }
+at_most() { [ "$(($1))" -le "$(($2))" ]; }
+
+merge_of() { echo "$hex merge -o $1 $fast/$2.fw $fast/$2.boot"; }
+cat_of() { echo "cat $fast/$2.fw $fast/$2.boot >$1"; }
+srec_of() { echo "srec_cat $fast/$2.fw -intel $fast/$2.boot -intel -o $1 -intel"; }
+
+# ---- merge: 32 KiB -------------------------------------------------------------------------------------
+ok "32 KiB images" images small 32
+ok "32 KiB measured" measure 41 cat "$(cat_of "$fast/cat-out.hex" small)" merge "$(merge_of "$fast/merge-out.hex" small)" \
+  srec "$(srec_of "$fast/srec-out.hex" small)"
+echo "FIGURE merge 32 KiB: cat $(ms "${us[cat]}") ms, pogo-hex $(ms "${us[merge]}") ms, srec_cat $(ms "${us[srec]}") ms"
+ok "32 KiB within 2 ms of cat" at_most "${us[merge]}" "${us[cat]} + 2000"
+ok "32 KiB measured on disk" measure 15 cat "$(cat_of "$disk/cat-out.hex" small)" merge "$(merge_of "$disk/merge-out.hex" small)"
+echo "FIGURE merge 32 KiB to disk: cat $(ms "${us[cat]}") ms, pogo-hex $(ms "${us[merge]}") ms (with fsync)"
+
+# ---- merge: 16 and 64 MiB ------------------------------------------------------------------------------
+big() {
+  local mib=$1 n=$2
+  ok "$mib MiB images" images "big$mib" $((mib * 1024))
+  ok "$mib MiB measured" measure "$n" cat "$(cat_of "$fast/cat-out.hex" "big$mib")" merge "$(merge_of "$fast/merge-out.hex" "big$mib")" \
+    srec "$(srec_of "$fast/srec-out.hex" "big$mib")"
+  echo "FIGURE merge $mib MiB: cat $(ms "${us[cat]}") ms, pogo-hex $(ms "${us[merge]}") ms ($(ratio "${us[merge]}" "${us[cat]}") x cat), srec_cat $(ms "${us[srec]}") ms ($(ratio "${us[srec]}" "${us[merge]}") x pogo-hex)"
+  echo "FIGURE merge $mib MiB memory: pogo-hex $(mib "${kib[merge]}") MiB, srec_cat $(mib "${kib[srec]}") MiB"
+  ok "$mib MiB: 25 times faster than srec_cat" at_most "25 * ${us[merge]}" "${us[srec]}"
+  [ "$mib" -ne 16 ] || ok "$mib MiB: at most 3 times cat" at_most "${us[merge]}" "3 * ${us[cat]}"
+  ok "$mib MiB: memory at most the data and 8 MiB" at_most "${kib[merge]}" "($mib + 8) * 1024"
+  rm -f "$fast"/{cat,merge,srec}-out.hex
+}
+big 64 3
+rm -f "$fast"/big64.*
+big 16 "$rounds"
+ok "16 MiB measured on disk" measure 3 cat "$(cat_of "$disk/cat-out.hex" big16)" merge "$(merge_of "$disk/merge-out.hex" big16)"
+echo "FIGURE merge 16 MiB to disk: cat $(ms "${us[cat]}") ms, pogo-hex $(ms "${us[merge]}") ms (with fsync)"
+
+# ---- the order of records ------------------------------------------------------------------------------
+# As S-records, which carry whole addresses: so only the order differs.
+reorder() {
+  "$hex" convert --to srec --address-bytes 4 -o "$fast/up.srec" "$fast/order.hex" &&
+    grep '^S3' "$fast/up.srec" >"$fast/data" && grep '^S7' "$fast/up.srec" >"$fast/end" &&
+    cat "$fast/data" "$fast/end" >"$fast/up.srec" && { tac "$fast/data" && cat "$fast/end"; } >"$fast/down.srec" &&
+    { shuf --random-source="$fast/order.hex" "$fast/data" && cat "$fast/end"; } >"$fast/mixed.srec"
+}
+ok "16 MiB in three orders" eval 'cp "$fast/big16.hex" "$fast/order.hex" && reorder'
+ok "orders measured" measure "$rounds" up "$hex merge --to ihex -o $fast/1.out $fast/up.srec" \
+  down "$hex merge --to ihex -o $fast/2.out $fast/down.srec" mixed "$hex merge --to ihex -o $fast/3.out $fast/mixed.srec"
+ok "the same output for descending records" cmp "$fast/1.out" "$fast/2.out"
+ok "the same output for shuffled records" cmp "$fast/1.out" "$fast/3.out"
+echo "FIGURE 16 MiB of S-records: ascending $(ms "${us[up]}") ms, descending $(ms "${us[down]}") ms, shuffled $(ms "${us[mixed]}") ms; memory $(mib "${kib[up]}"), $(mib "${kib[down]}"), $(mib "${kib[mixed]}") MiB"
+ok "descending within 3 times" at_most "${us[down]}" "3 * ${us[up]}"
+ok "shuffled within 3 times" at_most "${us[mixed]}" "3 * ${us[up]}"
+
+# ---- the commands that only read ------------------------------------------------------------------------
+# Merge's reading time: a merge that refuses to overlap the file with itself has read it twice and written nothing.
+all=$fast/big16.hex
+ok "commands measured" measure "$rounds" twice "$hex merge -o $fast/none $all $all" info "$hex info $all" \
+  diff "$hex diff --quiet $all $all" crc "$hex crc $all" check "$hex check --part atmega32u4 $all"
+reading=$((us[twice] / 2))
+echo "FIGURE 16 MiB: reading $(ms "$reading") ms; info $(ms "${us[info]}"), diff $(ms "${us[diff]}") (two files), crc $(ms "${us[crc]}"), check $(ms "${us[check]}") ms"
+ok "info at most 2 x reading" at_most "${us[info]}" "2 * $reading"
+ok "diff at most 2 x reading of its two files" at_most "${us[diff]}" "4 * $reading"
+ok "crc at most 2 x reading" at_most "${us[crc]}" "2 * $reading"
+ok "check at most 2 x reading" at_most "${us[check]}" "2 * $reading"
+finish
