@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "hextools/hexdigits.h"
+
 /* The records of one text, as they follow each other. */
 struct scan {
 	struct check *check;
@@ -12,29 +14,15 @@ struct scan {
 	bool after_eof_said, leftover_said, restarted;
 };
 
-static int digit(char c)
-{
-	if (isdigit((unsigned char)c))
-		return c - '0';
-	c = (char)toupper((unsigned char)c);
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* One record's bytes without the mark; false if it is not sound. */
-static bool decode(const char *text, size_t len, uint8_t bytes[260], size_t *count)
+static bool decode(const char *text, size_t len, uint8_t bytes[260])
 {
-	uint8_t sum = 0;
-	*count = 0;
-	if (len < 11 || text[0] != ':' || len % 2 == 0 || len > 521)
+	size_t count = len / 2;
+	unsigned sum = 0;
+	if (len < 11 || text[0] != ':' || len % 2 == 0 || len > 521 ||
+	    !hex_decode((const uint8_t *)text + 1, bytes, count, &sum))
 		return false;
-	for (size_t i = 1; i < len; i += 2) {
-		int high = digit(text[i]), low = digit(text[i + 1]);
-		if (high < 0 || low < 0)
-			return false;
-		bytes[*count] = (uint8_t)(high << 4 | low);
-		sum = (uint8_t)(sum + bytes[(*count)++]);
-	}
-	return sum == 0 && bytes[0] + (size_t)5 == *count;
+	return (sum & 0xFF) == 0 && bytes[0] + (size_t)5 == count;
 }
 
 static void say_after_eof(struct scan *scan)
@@ -111,12 +99,12 @@ bool check_text(struct check *check, const char *text, size_t len, bool *ihex)
 	for (at = text; at < end;) {
 		const char *stop = memchr(at, '\n', (size_t)(end - at));
 		const char *next = stop != NULL ? stop + 1 : end;
-		size_t size = (size_t)((stop != NULL ? stop : end) - at), count;
+		size_t size = (size_t)((stop != NULL ? stop : end) - at);
 		uint8_t bytes[260];
 		scan.line++;
 		while (size > 0 && isspace((unsigned char)at[size - 1]))
 			size--;
-		if (size > 0 && !decode(at, size, bytes, &count))
+		if (size > 0 && !decode(at, size, bytes))
 			return false;
 		if (size > 0)
 			take_record(&scan, bytes);
