@@ -253,6 +253,33 @@ static void test_no_clock_is_dead(void **state)
 }
 
 /* The oscillator has the gain of the range that CKSEL chose; a crystal outside does not run. */
+/* 28.8.2: wait for at least 20 ms; a further short pulse on RESET needs no further wait. */
+static void test_enable_comes_20_ms_after_reset(void **state)
+{
+	struct line line = open_plain("atmega32u4");
+
+	(void)state;
+	target_reset_pin(line.target, false, line.now);
+	rest(&line, 15000);
+	op(&line, 0xAC, 0x53, 0, 0);
+	assert_int_equal(line.in[2], 0xFF);
+	rest(&line, 5000);
+	target_reset_pin(line.target, true, line.now);
+	rest(&line, 5);
+	target_reset_pin(line.target, false, line.now);
+	op(&line, 0xAC, 0x53, 0, 0);
+	assert_int_equal(line.in[2], 0x53);
+	assert_int_equal(op(&line, 0x30, 0, 0, 0), 0x1E);
+	target_reset_pin(line.target, true, line.now);
+	rest(&line, 2000);
+	target_reset_pin(line.target, false, line.now);
+	rest(&line, 19000);
+	op(&line, 0xAC, 0x53, 0, 0);
+	assert_int_equal(line.in[2], 0xFF);
+	assert_int_equal(violations(&line), 0);
+	close_line(&line);
+}
+
 static void test_crystal_outside_its_range_is_dead(void **state)
 {
 	static const struct {
@@ -672,6 +699,7 @@ int main(void)
 	        cmocka_unit_test(test_too_fast_is_silent),
 	        cmocka_unit_test(test_sck_limit_from_12_mhz_is_a_sixth),
 	        cmocka_unit_test(test_no_clock_is_dead),
+	        cmocka_unit_test(test_enable_comes_20_ms_after_reset),
 	        cmocka_unit_test(test_crystal_outside_its_range_is_dead),
 	        cmocka_unit_test(test_factory_32u4_is_locked),
 	        cmocka_unit_test(test_page_write_and_record),

@@ -298,6 +298,7 @@ static void test_page_256_above_64_kib(void **state)
 		rig.pod->target = target_create(
 		        rig.part, &(struct target_options){.crystal_hz = 16000000}, 1);
 		in(&rig, 1, 0, 4);
+		rest(&rig, 20000);
 		in(&rig, 5, 0, 4);
 		assert_int_equal(rig.data[0], 0);
 		spi(&rig, 0xAC800000);
@@ -681,6 +682,9 @@ static void test_board_under_connected_pins(void **state)
 	rig.pod->target = NULL;
 	assert_int_equal(spi(&rig, 0x30000000), 0xFF);
 	rig.pod->target = second;
+	in(&rig, 5, 0, 4);
+	assert_int_equal(rig.data[0], 1); /* it has just got its power */
+	rest(&rig, 20000);
 	in(&rig, 5, 0, 4);
 	assert_int_equal(rig.data[0], 0);
 	assert_int_equal(spi(&rig, 0x30000000), 0x1E);
