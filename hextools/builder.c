@@ -74,10 +74,10 @@ static uint64_t end_of(const struct builder_piece *piece)
 static void advise_huge(void *bytes, size_t room)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = (uintptr_t)bytes & ~(page - 1);
-	uintptr_t to = ((uintptr_t)bytes + room + page - 1) & ~(page - 1);
+	size_t head = (uintptr_t)bytes & (page - 1);
+	size_t len = (head + room + page - 1) & ~(page - 1);
 	if (room >= HUGE_PAGE)
-		madvise((void *)from, to - from, MADV_HUGEPAGE);
+		madvise((uint8_t *)bytes - head, len, MADV_HUGEPAGE);
 }
 
 static int more_pieces(struct builder *builder, struct pogo_error *err)
@@ -153,11 +153,11 @@ static int grow_owned(struct builder *builder, size_t used, size_t len, struct p
 		if (bytes != NULL)
 			room = (size_t)all;
 	}
-	if (bytes == NULL)
-		bytes = realloc(old, room);
+	if (bytes == NULL) /* open_room > 0 only for bytes that this function allocated */
+		bytes = realloc(old, room); /* NOLINT(clang-analyzer-unix.Malloc) */
 	if (bytes == NULL)
 		return out_of_memory(err);
-	if (old == NULL && used > 0)
+	if (old == NULL && builder->open_bytes != NULL)
 		memcpy(bytes, builder->open_bytes, used);
 	advise_huge(bytes, room);
 	builder->open_bytes = bytes;

@@ -196,6 +196,7 @@ static int report_text(const struct finding *found, int count, struct pogo_error
 static int report_map(const struct map_options *map, const char *configs, const struct finding *found,
 		      int count, struct pogo_error *err)
 {
+	/* An array of pointers is meant. NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	const struct hex_image **images = calloc((size_t)count, sizeof *images);
 	if (images == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");

@@ -86,7 +86,7 @@ void dfu_suffix_make(const struct dfu_ids *ids, uint32_t crc, uint8_t out[DFU_SU
 	put16(out + AT_PRODUCT, ids->product);
 	put16(out + AT_VENDOR, ids->vendor);
 	put16(out + AT_DFU, 0x0100);
-	memcpy(out + AT_SIGNATURE, "UFD", 3);
+	memcpy(out + AT_SIGNATURE, (const uint8_t[]){'U', 'F', 'D'}, 3);
 	out[AT_LENGTH] = DFU_SUFFIX;
 	crc = ~crc32_update(crc, out, AT_CRC);
 	put16(out + AT_CRC, crc & 0xFFFF);

@@ -42,7 +42,7 @@ static int check_head(struct file *file, struct pogo_error *err)
 	if (elf_version(EV_CURRENT) == EV_NONE)
 		return bad(file, "libelf is too old", err);
 	/* Nothing is written through it; libelf's interface has no const. */
-	file->elf = elf_memory((char *)(uintptr_t)file->bytes, file->len);
+	file->elf = elf_memory((char *)(uintptr_t)file->bytes, file->len); /* NOLINT(performance-no-int-to-ptr) */
 	if (file->elf == NULL || elf_kind(file->elf) != ELF_K_ELF)
 		return bad(file, "no ELF head", err);
 	file->head = elf32_getehdr(file->elf);

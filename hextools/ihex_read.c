@@ -368,9 +368,10 @@ static int read_plain(struct reader *reader, struct builder *builder, struct pog
 	struct instream *in = reader->in;
 	const uint8_t *at = in->at;
 	uint32_t base = reader->linear_base + reader->segment_base;
+	uint8_t data[256] = {0};
 	int rc = 0;
 	while (in->end - at >= LINES_AHEAD && *at == ':') {
-		uint8_t head[4], data[256];
+		uint8_t head[4];
 		unsigned sum = 0;
 		if (!hex_decode(at + 1, head, sizeof head, &sum) || head[3] != REC_DATA || head[0] == 0)
 			break;

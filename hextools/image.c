@@ -229,9 +229,9 @@ int hex_image_add(struct hex_image *image, uint32_t addr, const void *bytes, siz
 static void give_back(uint8_t *bytes, size_t len)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = ((uintptr_t)bytes + page - 1) & ~(page - 1), to = ((uintptr_t)bytes + len) & ~(page - 1);
-	if (from < to)
-		madvise((void *)from, to - from, MADV_DONTNEED);
+	size_t skip = (page - (uintptr_t)bytes % page) % page; /* to the first whole page */
+	if (skip < len && len - skip >= page)
+		madvise(bytes + skip, (len - skip) & ~(page - 1), MADV_DONTNEED);
 }
 
 static int absorb_segment(struct hex_image *to, struct hex_segment *segment, enum hex_overlap rule,

@@ -239,7 +239,7 @@ static int take_record(struct reader *reader, const struct record *record, struc
 
 static int read_records(struct reader *reader, struct builder *builder, struct pogo_error *err)
 {
-	struct record record;
+	struct record record = {.mark = 0};
 	int got;
 	while ((got = next_record(reader, &record, err)) > 0) {
 		int data = take_record(reader, &record, err);
@@ -267,7 +267,7 @@ static int read_records(struct reader *reader, struct builder *builder, struct p
 static int name_conflict(struct instream *in, bool lenient, uint32_t wanted, struct pogo_error *err)
 {
 	struct reader reader = {.lines = lines_of(in, lenient), .in = in};
-	struct record record;
+	struct record record = {.mark = 0};
 	size_t first_line = 0;
 	uint8_t first_value = 0;
 	if (instream_rewind(in, err) != 0)
