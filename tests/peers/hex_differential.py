@@ -181,14 +181,22 @@ class Slice:
             self.same(number, "objcopy refuses pogo-hex's file", run("objcopy", "-I", "ihex", "-O", "srec", p, theirs) == 0)
             self.back.append((number, truth, "objcopy", theirs))
 
-    def read_back(self):
-        """All files of others by one pogo-hex: their digests."""
-        paths = [entry[3] for entry in self.back]
-        done = subprocess.run([POGO, "info", "--json", *paths], stdin=subprocess.DEVNULL, capture_output=True)
-        if done.returncode != 0:
-            self.fails.append("pogo-hex info refuses: " + done.stderr.decode()[:400])
+    def read_back(self, entries):
+        """All these files of others by one pogo-hex: their digests. If it refuses one, each for itself."""
+        done = subprocess.run([POGO, "info", "--json", *(entry[3] for entry in entries)], stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode != 0 and len(entries) > 1:
+            for entry in entries:
+                self.read_back([entry])
             return
-        for (number, truth, tool, path), seen in zip(self.back, json.loads(done.stdout)["images"]):
+        if done.returncode != 0:
+            number, _, tool, path = entries[0]
+            # A record of 2 or 3 address bytes that begins below the end of what they reach and goes on behind it.
+            known = tool == "srec_cat" and path.endswith("srec") and b"record runs past its addresses" in done.stderr
+            self.same(number, f"pogo-hex refuses {tool}'s {path}: {done.stderr.decode()[:300]}", known)
+            if known:
+                self.reasons["srec_cat, S-records: one runs past its addresses, refused"] += 1
+            return
+        for (number, truth, tool, path), seen in zip(entries, json.loads(done.stdout)["images"]):
             reason = truth.explain(seen["digest"])
             self.same(number, f"{tool}'s {path} has other bytes or another start", reason is not None)
             if reason:
@@ -204,7 +212,7 @@ class Slice:
             elif self.merged(number, base, truth):
                 self.converted(number, base, truth)
         if self.back:
-            self.read_back()
+            self.read_back(self.back)
         for number in range(first, first + count):
             for extension in ("p.hex", "i.hex", "s.hex", "s.srec", "p.srec", "o.hex", "sp.hex", "p.bin", "o.bin", "pb.hex", "o.srec", "none.hex"):
                 try:
