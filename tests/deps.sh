@@ -32,6 +32,9 @@ test  cmd:groff         groff-base        (with it)
 test  cmd:zsh           zsh               tests its completion
 test  cmd:lintian       lintian           judges the Debian packages
 test  cmd:dpkg-shlibdeps dpkg-dev         finds what the packages depend on
+test  cmd:srec_cat      srecord           another tool, on the same images
+test  cmd:objcopy       binutils          another tool, on the same images
+test  file:/usr/lib/python3/dist-packages/intelhex/__init__.py python3-intelhex  another tool, on the same images
 lint  cmd:clang         clang             the second compiler
 lint  cmd:clang-tidy    clang-tidy        static analysis
 lint  cmd:cppcheck      cppcheck          static analysis
