@@ -19,6 +19,7 @@ static bool decode(const char *text, size_t len, uint8_t bytes[260])
 {
 	size_t count = len / 2;
 	unsigned sum = 0;
+	bytes[0] = 0;
 	if (len < 11 || text[0] != ':' || len % 2 == 0 || len > 521 ||
 	    !hex_decode((const uint8_t *)text + 1, bytes, count, &sum))
 		return false;

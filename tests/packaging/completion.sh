@@ -33,7 +33,7 @@ for program in "${programs[@]}"; do
   done
 done
 check_eq "a command's beginning" "merge" "$(at pogo-hex me)"
-check_eq "an option's beginning" "--bootloader" "$(at pogo-hex release --boo)"
+check_eq "an option's beginning" "--bootloader" "$(at pogo-hex release --bootl)"
 parts=$(cd "$root/configs/parts" && printf '%s\n' *.cfg | sed 's/\.cfg$//' | sort | paste -sd' ')
 check_eq "the parts" "$parts" "$(at pogo-hex merge --part "")"
 some=$(tr ' ' '\n' <<<"$parts" | grep ^atmega32u | paste -sd' ')
