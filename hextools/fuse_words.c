@@ -166,7 +166,9 @@ static void describe_clock(struct fuse_report *report, uint32_t crystal_hz)
 	describe_startup(report, clock);
 	if (top == 0 || crystal_hz == 0 || (crystal_hz >= clock->min_hz && crystal_hz <= top))
 		return;
-	if (part_bit(report->part, "CKOPT") != NULL && !programmed(report, "CKOPT") && crystal_hz > top)
+	if (part_bit(report->part, "CKOPT") == NULL)
+		return; /* a danger: fuses_check_safe says it */
+	if (!programmed(report, "CKOPT") && crystal_hz > top)
 		remark(report, FUSE_WARNING,
 		       "CKOPT is unprogrammed: this oscillator is specified up to %s, the board has %s; program "
 		       "CKOPT",

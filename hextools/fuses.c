@@ -180,6 +180,13 @@ int fuses_check_safe(const struct part *part, const uint8_t fuses[PART_FUSES], u
 				 "low fuse 0x%02X selects an external clock (CKSEL %u) on the %s: a board with "
 				 "a crystal would stop for ever; say so explicitly if the clock signal exists",
 				 fuses[FUSE_LOW], code, part->title);
+	/* Where a CKOPT fuse widens the ranges (ATmega8A, 32A) boards run outside them; `fuses` warns there. */
+	if (clock->source == CLOCK_CRYSTAL && crystal_hz != 0 && clock->max_hz != 0 &&
+	    part_bit(part, "CKOPT") == NULL && (crystal_hz < clock->min_hz || crystal_hz > clock->max_hz))
+		return pogo_fail(err, POGO_NO,
+				 "low fuse 0x%02X sets the oscillator of the %s to %" PRIu32 " to %" PRIu32
+				 " Hz (CKSEL %u), but the board's crystal has %" PRIu32 " Hz: it may never start",
+				 fuses[FUSE_LOW], part->title, clock->min_hz, clock->max_hz, code, crystal_hz);
 	if (source_hz(clock, crystal_hz) != 0)
 		return 0;
 	char board[40] = "none";

@@ -151,8 +151,8 @@ static void every_danger_is_said(void **state)
 	assert_true(said(FUSE_DANGER, "SPIEN"));
 	assert_true(said(FUSE_DANGER, "crystal"));
 	describe(part, 0xF8, 0xD9, 0xFF, 16000000);
-	assert_true(said(FUSE_WARNING, "400 kHz to 900 kHz"));
-	assert_false(report.dangerous);
+	assert_true(said(FUSE_DANGER, "400000 to 900000 Hz"));
+	assert_true(report.dangerous);
 	free(part);
 }
 

@@ -126,6 +126,8 @@ static void dangers(void **state)
 		{u4, {0xF1, 0xD8, 0xFB}, 16000000, "reserved"},
 		{u4, {0xFF, 0xD8, 0xFB}, 0, "crystal"},
 		{u4, {0xF4, 0xD8, 0xFB}, 16000000, "32 kHz"},
+		{u4, {0xFC, 0xD8, 0xFB}, 16000000, "may never start"}, /* made for 3 to 8 MHz */
+		{m328, {0xEF, 0xD9, 0xFC}, 4000000, "may never start"},
 	};
 	assert_int_equal(fuses_check_safe(u4, good, 16000000, false, &err), 0);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
