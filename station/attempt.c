@@ -205,8 +205,6 @@ static int do_serial(struct attempt *attempt, deadline_t deadline)
 
 	if (read_serial(attempt, found, deadline) != 0 || claim_serial(attempt, found) != 0)
 		return -1;
-	hex_image_finish(&attempt->image);
-	hex_image_init(&attempt->image);
 	if (recipe_unit_image(recipe, attempt->serial, &attempt->image, &err) != 0)
 		return fault_set(&attempt->fault, FAIL_SERIAL, "%.180s", err.text);
 	return 0;
@@ -318,7 +316,9 @@ int attempt_run(struct attempt *attempt)
 	struct pogo_error err = {.text = ""};
 	int result = 0;
 
-	if (hex_image_copy(&attempt->image, &shared->recipe->image, &err) != 0)
+	/* With a serial the serial step makes this board's image, once its number is known. */
+	if (!shared->recipe->serial.wanted &&
+	    hex_image_copy(&attempt->image, &shared->recipe->image, &err) != 0)
 		return fault_set(&attempt->fault, FAIL_WRITE, "%.180s", err.text);
 	chip->progress = (struct chip_progress){report_progress, attempt, &shared->abort};
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0] && result == 0; i++)
