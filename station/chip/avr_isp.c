@@ -54,7 +54,7 @@ int avr_enter(struct chip *chip, uint32_t sck_hz, deadline_t deadline, struct fa
 	chip->attached = false;
 	if (clock_now() > deadline)
 		return fault_set(fault, FAIL_TIMEOUT, "the step's time is over");
-	if (chip->programmer->isp->enter(chip->programmer, sck_hz, &used, deadline, fault))
+	if (chip->programmer->isp->enter(chip->programmer, chip->part, sck_hz, &used, deadline, fault))
 		return -1;
 	chip->sck_hz = used;
 	chip->attached = true;

@@ -19,15 +19,25 @@ enum link_status { /* negated as results */
 	LINK_IO,          /* anything else; the link stays usable */
 };
 
+/* The hub that a low- or full-speed device hangs on translates for it. One translator for all its ports
+ * makes those devices share 12 Mbit/s (USB 2.0, 11.14). */
+enum hub_kind { HUB_UNKNOWN, HUB_ROOT, HUB_SINGLE_TT, HUB_MULTI_TT };
+
 struct usb_identity {
-	char path[40]; /* "BUS-PORT.PORT…", or the server's bus id */
+	char path[40]; /* "BUS-PORT.PORT…", the server's bus id, or the device file of a fixed serial line */
 	uint16_t vendor, product, release; /* release = bcdDevice */
 	uint8_t speed;                     /* 1 low, 2 full, 3 high (USB/IP numbers) */
+	enum hub_kind hub;                 /* that it is plugged into */
+	char tty[32]; /* "/dev/ttyACM0": the serial line that the kernel made of it; "" = none, or not known here */
 	char manufacturer[64], name[64], serial[64]; /* string descriptors; "" where there is none or it was not read */
 };
 
 struct link;
 
+enum line_signal { LINE_DTR = 1, LINE_RTS = 2 };
+
+/* A link is a USB device (control and bulk are there, the line calls are NULL) or a serial line (the other
+ * way round), 8 data bits, no parity, 1 stop bit, no flow control. */
 struct link_ops {
 	/* One control transfer on endpoint 0 (USB 2.0, 9.3). request_type bit 7 set: device to host.
 	 * Returns the bytes of the data stage (may be fewer than length for IN) or -enum link_status.
@@ -36,6 +46,15 @@ struct link_ops {
 		       void *data, uint16_t length, deadline_t deadline);
 	/* One bulk transfer; endpoint bit 7 set: IN. Same results. */
 	int (*bulk)(struct link *link, uint8_t endpoint, void *data, size_t length, deadline_t deadline);
+	/* Waits for at least one byte, returns how many of `room` came, or -enum link_status. */
+	int (*read)(struct link *link, void *data, size_t room, deadline_t deadline);
+	/* Hands all bytes over, returns `length` or -enum link_status. */
+	int (*write)(struct link *link, const void *data, size_t length, deadline_t deadline);
+	/* Speed and modem lines (enum line_signal; those not named are off), in one call so that a speed is
+	 * never in force with the signals of another. 0 or -enum link_status. */
+	int (*line)(struct link *link, uint32_t baud, unsigned signals, deadline_t deadline);
+	/* Throws away what came and was not read. 0 or -enum link_status. */
+	int (*discard)(struct link *link, deadline_t deadline);
 	/* Frees the link; never fails, also when inert. */
 	void (*close)(struct link *link);
 };
@@ -54,6 +73,11 @@ struct host_ops {
 	 * why and the way out (permission: the udev rule). *identity gets descriptors and strings. */
 	int (*open)(struct host *host, const char *path, struct link **link, struct usb_identity *identity,
 		    struct pogo_error *err);
+	/* The same device as a serial line: through the kernel's tty of it, or, on a host without a kernel
+	 * driver, by its CDC-ACM or FTDI requests. Speed and signals are as the device had them until `line` is
+	 * called. Refused with a sentence when it is no serial device. */
+	int (*open_serial)(struct host *host, const char *path, struct link **link, struct usb_identity *identity,
+			   struct pogo_error *err);
 	/* Returns when something may have been plugged or unplugged since the call began, or at the
 	 * deadline, or after host_wake. */
 	void (*wait_change)(struct host *host, deadline_t deadline);
@@ -65,6 +89,9 @@ struct host_ops {
 struct host {
 	const struct host_ops *ops;
 };
+
+/* A fixed serial line, "/dev/ttyS0" or a pty; of no host. Results as of open; *identity gets the path. */
+int link_serial_open(const char *device, struct link **link, struct usb_identity *identity, struct pogo_error *err);
 
 /* This machine's USB. One thread inside owns libusb's events. */
 int host_libusb_create(struct host **out, struct pogo_error *err);

@@ -5,12 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hextools/part.h"
 #include "station/clock.h"
 #include "station/fault.h"
 #include "station/link/link.h"
 
 /* A programmer speaks one wire protocol over a link and offers ports to a chip algorithm: `isp` (AVR
- * serial programming) or later `swd`. All calls block, spend from the deadline, return 0 or -1 with
+ * serial programming) or `swd` (swd.h). All calls block, spend from the deadline, return 0 or -1 with
  * *fault filled. One slot thread owns it. After FAIL_PROGRAMMER_LOST only close may be called. */
 
 struct programmer;
@@ -18,11 +19,12 @@ struct programmer;
 enum isp_memory { ISP_FLASH, ISP_EEPROM };
 
 struct isp_ops {
-	/* Puts the target into programming mode with SCK at the fastest step <= sck_hz (a new RESET pulse
+	/* `part` is what the recipe says stands there: page sizes and waits for firmware that must be told them and
+	 * for hosts that must wait themselves; borrowed until the next enter. Puts the target into programming mode with SCK at the fastest step <= sck_hz (a new RESET pulse
 	 * even when it was in before: that makes new fuses count). *used_hz = the real SCK. FAIL_CONTACT: nobody answers;
 	 * pins are released then. Programmers without SCK control use what they have and say so. */
-	int (*enter)(struct programmer *programmer, uint32_t sck_hz, uint32_t *used_hz, deadline_t deadline,
-		     struct fault *fault);
+	int (*enter)(struct programmer *programmer, const struct part *part, uint32_t sck_hz, uint32_t *used_hz,
+		     deadline_t deadline, struct fault *fault);
 	/* Releases RESET and the pins; the board runs. Fine when not entered. */
 	void (*leave)(struct programmer *programmer, deadline_t deadline);
 	/* One 4-byte serial programming instruction; `in` is what MISO said meanwhile. */
@@ -42,14 +44,16 @@ struct programmer_info {
 	char firmware[32];  /* "2011 or newer (1.04)" … */
 	char abilities[96]; /* words: "sck-control tpi", "fixed-sck" … */
 	uint32_t sck_steps[24]; /* Hz, descending; 0 ends; empty = no control */
-	uint32_t flash_limit;   /* bytes of flash it can reach; 0 = any */
+	uint32_t flash_limit;   /* bytes of flash it can reach; 0 = any. A larger part is refused before it is touched */
 	bool sck_control;
 };
 
 /* The only symbol that a driver file exports. */
 struct programmer_driver {
 	const char *kind;
-	/* Is this device one of mine? From descriptors alone. */
+	bool serial; /* speaks over a serial line: open gets a link that has the line calls */
+	/* Is this device one of mine? From descriptors alone. A serial kind knows only the ids of boards that
+	 * usually are one; what a station file names is not asked. */
 	bool (*match)(const struct usb_identity *identity);
 	/* Takes the link over on success, leaves it to the caller on failure. Asks what the firmware can
 	 * do; touches no target. */
@@ -59,9 +63,12 @@ struct programmer_driver {
 	void (*close)(struct programmer *programmer);
 };
 
+struct swd_ops;
+
 struct programmer { /* the first member of every driver's own struct */
 	const struct programmer_driver *driver;
 	const struct isp_ops *isp; /* NULL: no such port */
+	const struct swd_ops *swd; /* NULL: no such port */
 	struct programmer_info info;
 };
 

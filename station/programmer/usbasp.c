@@ -338,13 +338,14 @@ static int no_contact(const struct usbasp *u, struct fault *fault)
 	                 (unsigned)u->hz);
 }
 
-static int usbasp_enter(struct programmer *programmer, uint32_t sck_hz, uint32_t *used_hz,
-                        deadline_t deadline, struct fault *fault)
+static int usbasp_enter(struct programmer *programmer, const struct part *part, uint32_t sck_hz,
+                        uint32_t *used_hz, deadline_t deadline, struct fault *fault)
 {
 	struct usbasp *u = usbasp_of(programmer);
 	const char *doing = "entering programming mode";
 	uint8_t answer[4] = {0};
 
+	(void)part; /* the firmware is told the page size with every block, and polls by itself */
 	if (u->target != RELEASED)
 		disconnect(u, deadline);
 	if (set_sck(u, sck_hz, deadline, fault) != 0)

@@ -131,8 +131,11 @@ static void fake_host_destroy(struct host *host)
 	(void)host; /* belongs to the test */
 }
 
-static const struct host_ops fake_host_ops = {fake_list, fake_open, fake_wait_change, fake_wake,
-                                              fake_host_destroy};
+static const struct host_ops fake_host_ops = {.list = fake_list,
+                                              .open = fake_open,
+                                              .wait_change = fake_wait_change,
+                                              .wake = fake_wake,
+                                              .destroy = fake_host_destroy};
 
 static inline void fake_host_init(struct fake_host *host, size_t count)
 {
@@ -182,7 +185,10 @@ static void fake_programmer_close(struct programmer *programmer)
 }
 
 static const struct programmer_driver fake_programmer_driver = {
-        "fake", fake_match, fake_programmer_open, fake_programmer_close};
+        .kind = "fake",
+        .match = fake_match,
+        .open = fake_programmer_open,
+        .close = fake_programmer_close};
 
 static inline const struct programmer_driver *
 fake_programmer_for(const char *kind, const struct usb_identity *identity)

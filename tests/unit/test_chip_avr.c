@@ -93,11 +93,12 @@ static int gone(struct fake *f, struct fault *fault)
 	return fault_set(fault, FAIL_PROGRAMMER_LOST, "unplugged");
 }
 
-static int fake_enter(struct programmer *p, uint32_t sck_hz, uint32_t *used_hz, deadline_t deadline,
-                      struct fault *fault)
+static int fake_enter(struct programmer *p, const struct part *part, uint32_t sck_hz,
+                      uint32_t *used_hz, deadline_t deadline, struct fault *fault)
 {
 	struct fake *f = (struct fake *)p;
 
+	(void)part;
 	(void)deadline;
 	if (f->lost)
 		return gone(f, fault);

@@ -333,7 +333,7 @@ static void enter(struct programmer *p, uint32_t hz, uint32_t used)
 {
 	struct fault fault = {0};
 	uint32_t got = 0;
-	assert_int_equal(p->isp->enter(p, hz, &got, soon(), &fault), 0);
+	assert_int_equal(p->isp->enter(p, NULL, hz, &got, soon(), &fault), 0);
 	assert_int_equal(got, used);
 }
 
@@ -403,7 +403,7 @@ static void enter_without_target_releases_the_pins(void **state)
 	asks(s, R_CONNECT, 0, 4, 0, NULL);
 	asks(s, R_ENABLEPROG, 0, 4, 1, "\1");
 	asks(s, R_DISCONNECT, 0, 4, 0, NULL);
-	assert_int_equal(p->isp->enter(p, 375000, &hz, soon(), &fault), -1);
+	assert_int_equal(p->isp->enter(p, NULL, 375000, &hz, soon(), &fault), -1);
 	assert_int_equal(fault.code, FAIL_CONTACT);
 	p->isp->leave(p, soon()); /* nothing to release any more */
 	close_script(s, p);
@@ -424,7 +424,7 @@ static void fixed_sck_is_told(void **state)
 	asks(s, R_CONNECT, 0, 4, 0, NULL);
 	asks(s, R_ENABLEPROG, 0, 4, 1, "\1");
 	asks(s, R_DISCONNECT, 0, 4, 0, NULL);
-	assert_int_equal(p->isp->enter(p, 100000, &hz, soon(), &fault), -1);
+	assert_int_equal(p->isp->enter(p, NULL, 100000, &hz, soon(), &fault), -1);
 	assert_int_equal(fault.code, FAIL_CONTACT);
 	assert_non_null(strstr(fault.text, "jumper"));
 	close_script(s, p);
@@ -508,7 +508,7 @@ static struct programmer *entered_2011(struct script *s, uint32_t hz, uint8_t co
 	struct fault fault = {0};
 	uint32_t used;
 	expect_enter(s, code);
-	assert_int_equal(p->isp->enter(p, hz, &used, soon(), &fault), 0);
+	assert_int_equal(p->isp->enter(p, NULL, hz, &used, soon(), &fault), 0);
 	return p;
 }
 
@@ -792,7 +792,7 @@ static void hang_in_enter_is_lost(void **state)
 	asks(s, R_SETISPSCK, 12u << 24, 4, 1, "\0");
 	asks(s, R_CONNECT, 0, 4, 0, NULL);
 	asks(s, R_ENABLEPROG, 0, 4, -LINK_TIMEOUT, NULL);
-	assert_int_equal(p->isp->enter(p, 1500000, &hz, soon(), &fault), -1);
+	assert_int_equal(p->isp->enter(p, NULL, 1500000, &hz, soon(), &fault), -1);
 	assert_int_equal(fault.code, FAIL_PROGRAMMER_LOST);
 	close_script(s, p);
 }
