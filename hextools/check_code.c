@@ -94,7 +94,7 @@ static void parts_with_vectors(struct part *const *parts, size_t part_count, uns
 	out[0] = '\0';
 	for (size_t i = 0; i < part_count; i++) {
 		size_t used = strlen(out);
-		if (parts[i]->vector_count == count && parts[i]->vector_bytes == size)
+		if (strcmp(parts[i]->family, "avr") == 0 && parts[i]->vector_count == count && parts[i]->vector_bytes == size)
 			snprintf(out + used, room - used, "%s%s", used > 0 ? ", " : "", parts[i]->title);
 	}
 }
@@ -151,7 +151,8 @@ static void check_stack(struct check *check, uint32_t start, struct part *const 
 		return;
 	for (size_t i = 0; i < part_count; i++) {
 		size_t used = strlen(others);
-		if (parts[i]->sram_start + parts[i]->sram_bytes - 1 == stack)
+		if (strcmp(parts[i]->family, "avr") == 0 &&
+		    parts[i]->sram_start + parts[i]->sram_bytes - 1 == stack)
 			snprintf(others + used, sizeof others - used, "%s%s", used > 0 ? ", " : ": as on the ",
 				 parts[i]->title);
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hextools/conf.h"
+#include "hextools/image.h"
 
 enum { MAX_FLASH = 1 << 20, MAX_EEPROM = 1 << 16, MAX_WAIT_US = 1000000 };
 
@@ -16,6 +17,11 @@ const struct part_fuse_bit *part_bit(const struct part *part, const char *name)
 		if (strcmp(part->bits[i].name, name) == 0)
 			return &part->bits[i];
 	return NULL;
+}
+
+bool part_in_eeprom(const struct part *part, uint32_t address)
+{
+	return part->eeprom_bytes > 0 && address >= AVR_EEPROM_BASE;
 }
 
 unsigned part_field(const struct part_fuse_bit *bit, const uint8_t fuses[PART_FUSES])
@@ -405,23 +411,60 @@ static int load_clocks(const struct conf_node *root, struct part *part, struct p
 	return 0;
 }
 
-static int load_root(const struct conf_node *root, const char *name, struct part *part,
-		     struct pogo_error *err)
+/* ---- family "stm32f1" */
+
+static int load_stm32_memories(const struct conf_node *root, struct part *part, struct pogo_error *err)
 {
-	static const char *const keys[] = {
-		"name",	 "title", "family", "confirmed", "signature", "flash",	     "eeprom",
-		"sram",	 "fuses", "lock",   "waits",	 "boot",      "bits",	     "clocks",
-		"rdy_bsy_poll", "vectors", "bod_mv", "startup", NULL};
-	if (conf_only(root, keys, err) != 0 ||
-	    load_name(root, "name", part->name, sizeof part->name, err) != 0 ||
-	    load_name(root, "title", part->title, sizeof part->title, err) != 0 ||
-	    load_name(root, "family", part->family, sizeof part->family, err) != 0 ||
-	    conf_bool(root, "confirmed", true, &part->confirmed, err) != 0 ||
-	    load_bytes(root, "signature", true, sizeof part->signature, part->signature, err) != 0 ||
+	static const char *const flash_keys[] = {"start", "bytes", "page", NULL};
+	static const char *const sram_keys[] = {"start", "bytes", NULL};
+	const struct conf_node *flash, *sram;
+	uint32_t page;
+	if (conf_group(root, "flash", true, &flash, err) != 0 || conf_only(flash, flash_keys, err) != 0 ||
+	    load_u32(flash, "start", 0, UINT32_MAX, &part->flash_start, err) != 0 ||
+	    load_u32(flash, "bytes", 1024, MAX_FLASH, &part->flash_bytes, err) != 0 ||
+	    load_u32(flash, "page", 256, 4096, &page, err) != 0 ||
+	    conf_group(root, "sram", true, &sram, err) != 0 || conf_only(sram, sram_keys, err) != 0 ||
+	    load_u32(sram, "start", 0, UINT32_MAX, &part->sram_start, err) != 0 ||
+	    load_u32(sram, "bytes", 1024, MAX_FLASH, &part->sram_bytes, err) != 0)
+		return -1;
+	if (part->flash_bytes % page != 0 || part->flash_start % page != 0)
+		return conf_fail(flash, err, "pages of %u bytes do not divide a flash of %u bytes at 0x%08X",
+				 page, part->flash_bytes, part->flash_start);
+	part->flash_page = (uint16_t)page;
+	return 0;
+}
+
+static int load_stm32_waits(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	static const char *const keys[] = {"half_word_us", "page_erase_us", "mass_erase_us", NULL};
+	const struct conf_node *waits;
+	if (conf_group(root, "waits", true, &waits, err) != 0 || conf_only(waits, keys, err) != 0 ||
+	    load_u32(waits, "half_word_us", 1, MAX_WAIT_US, &part->twd_flash_us, err) != 0 ||
+	    load_u32(waits, "page_erase_us", 1, MAX_WAIT_US, &part->twd_page_erase_us, err) != 0 ||
+	    load_u32(waits, "mass_erase_us", 1, MAX_WAIT_US, &part->twd_erase_us, err) != 0)
+		return -1;
+	part->twd_fuse_us = part->twd_flash_us;
+	return 0;
+}
+
+static int load_stm32(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	uint32_t device_id;
+	if (load_u32(root, "device_id", 1, 0xFFF, &device_id, err) != 0 ||
+	    load_stm32_memories(root, part, err) != 0 || load_stm32_waits(root, part, err) != 0 ||
+	    load_vectors(root, part, err) != 0)
+		return -1;
+	part->device_id = (uint16_t)device_id;
+	return 0;
+}
+
+/* ---- family "avr" */
+
+static int load_avr(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	if (load_bytes(root, "signature", true, sizeof part->signature, part->signature, err) != 0 ||
 	    conf_bool(root, "rdy_bsy_poll", true, &part->rdy_bsy_poll, err) != 0)
 		return -1;
-	if (strcmp(part->name, name) != 0)
-		return conf_fail(root, err, "the file calls itself \"%s\"", part->name);
 	if (load_memories(root, part, err) != 0 || load_waits(root, part, err) != 0 ||
 	    load_lock(root, part, err) != 0 || load_fuses(root, part, err) != 0 ||
 	    load_boot(root, part, err) != 0 || load_bits(root, part, err) != 0 ||
@@ -429,6 +472,33 @@ static int load_root(const struct conf_node *root, const char *name, struct part
 	    load_bod(root, part, err) != 0 || load_startup(root, part, err) != 0)
 		return -1;
 	return 0;
+}
+
+static int load_root(const struct conf_node *root, const char *name, struct part *part,
+		     struct pogo_error *err)
+{
+	static const char *const avr_keys[] = {
+		"name",	 "title", "family", "confirmed", "signature", "flash",	     "eeprom",
+		"sram",	 "fuses", "lock",   "waits",	 "boot",      "bits",	     "clocks",
+		"rdy_bsy_poll", "vectors", "bod_mv", "startup", NULL};
+	static const char *const stm32_keys[] = {"name",  "title", "family", "confirmed", "device_id",
+						 "flash", "sram",  "waits",  "vectors",	  NULL};
+	const char *family = NULL;
+	if (conf_str(root, "family", false, &family, err) != 0)
+		return -1;
+	bool stm32 = family != NULL && strcmp(family, "stm32f1") == 0;
+	/* A misspelt key is a better hint than the one that is missing for it. */
+	if (conf_only(root, stm32 ? stm32_keys : avr_keys, err) != 0 ||
+	    load_name(root, "name", part->name, sizeof part->name, err) != 0 ||
+	    load_name(root, "title", part->title, sizeof part->title, err) != 0 ||
+	    load_name(root, "family", part->family, sizeof part->family, err) != 0 ||
+	    conf_bool(root, "confirmed", true, &part->confirmed, err) != 0)
+		return -1;
+	if (strcmp(part->name, name) != 0)
+		return conf_fail(root, err, "the file calls itself \"%s\"", part->name);
+	if (!stm32 && strcmp(part->family, "avr") != 0)
+		return conf_fail(root, err, "family \"%s\" is neither \"avr\" nor \"stm32f1\"", part->family);
+	return (stm32 ? load_stm32 : load_avr)(root, part, err);
 }
 
 static int is_cfg(const struct dirent *entry)

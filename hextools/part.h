@@ -8,7 +8,10 @@
 #include "hextools/err.h"
 
 /* A chip as data: configs/parts/NAME.cfg. Sizes in bytes, addresses are byte addresses, waits in
- * microseconds. A fuse bit that reads 0 is programmed (active). Sources stand in each file. */
+ * microseconds. A fuse bit that reads 0 is programmed (active). Sources stand in each file.
+ *
+ * Two families. "avr": flash from 0, EEPROM and fuses; an image has the EEPROM at AVR_EEPROM_BASE. "stm32f1": flash
+ * and SRAM anywhere in 32 bits, no EEPROM, option bytes instead of fuses (fuse_count 0, no bits, no clocks). */
 
 enum { PART_FUSES = 3, PART_FUSE_BITS = 24, PART_CLOCKS = 16, PART_BODS = 8 };
 enum part_fuse { FUSE_LOW, FUSE_HIGH, FUSE_EXT };
@@ -32,13 +35,15 @@ struct part_clock {
 struct part {
 	char name[24];    /* "atmega32u4": what recipes say */
 	char title[32];   /* "ATmega32U4" */
-	char family[8];   /* which chip driver: "avr" */
+	char family[8];   /* which chip driver: "avr", "stm32f1" */
 	bool confirmed;   /* real hardware has been programmed with this data */
-	uint8_t signature[3];
+	uint8_t signature[3]; /* avr */
+	uint16_t device_id;   /* stm32f1: DBGMCU_IDCODE bits 11:0 */
 
+	uint32_t flash_start; /* 0 on an AVR */
 	uint32_t flash_bytes, eeprom_bytes, sram_start, sram_bytes;
 	uint16_t flash_page, eeprom_page;
-	uint8_t vector_count, vector_bytes; /* interrupt vectors at 0; 0 = not said */
+	uint8_t vector_count, vector_bytes; /* interrupt vectors at flash_start; 0 = not said */
 
 	uint8_t fuse_count;                  /* 2: no extended fuse, its instructions must not be sent */
 	uint8_t fuse_mask[PART_FUSES];       /* bits that exist; compare and report through it */
@@ -50,7 +55,9 @@ struct part {
 
 	bool rdy_bsy_poll;     /* F0 instruction exists */
 	bool eeprom_page_isp;  /* C1/C2 exist */
-	uint32_t twd_flash_us, twd_eeprom_us, twd_erase_us, twd_fuse_us;
+	/* avr: page write, EEPROM byte or page, chip erase, fuse or lock byte. stm32f1: half-word, 0, mass erase,
+	 * option byte; and the erase of one page. */
+	uint32_t twd_flash_us, twd_eeprom_us, twd_erase_us, twd_fuse_us, twd_page_erase_us;
 
 	/* Boot section by BOOTSZ code 0..3, 0 bytes = the part has none. */
 	uint32_t boot_bytes[4], boot_start[4];
@@ -73,6 +80,9 @@ int part_load(const char *configs, const char *name, struct part **out, struct p
 /* Every part of CONFIGS/parts, ascending by name; *parts is an array of *count pointers. */
 int part_load_all(const char *configs, struct part ***parts, size_t *count, struct pogo_error *err);
 void part_free_all(struct part **parts, size_t count);
+
+/* Does an image's data at this address belong to the EEPROM (else to the flash)? */
+bool part_in_eeprom(const struct part *part, uint32_t address);
 
 /* NULL if the part has no such field. */
 const struct part_fuse_bit *part_bit(const struct part *part, const char *name);

@@ -71,7 +71,7 @@ static int64_t program_ms(const struct attempt *attempt)
 	if (part->flash_page > 0)
 		flash_us = bytes / part->flash_page * part->twd_flash_us;
 	for (size_t i = 0; i < attempt->image.count; i++)
-		if (attempt->image.segments[i].addr >= AVR_EEPROM_BASE)
+		if (part_in_eeprom(part, attempt->image.segments[i].addr))
 			eeprom_us += attempt->image.segments[i].len * (uint64_t)part->twd_eeprom_us;
 	return wire_ms(attempt, bytes) + (int64_t)(3 * (flash_us + eeprom_us) / 1000);
 }
@@ -341,7 +341,7 @@ static void make_sentence(struct attempt *attempt)
 		snprintf(out, size, "slot %s: %s", slot, fault->text);
 	else if (!fault->has_address || strstr(fault->text, "expected") != NULL)
 		snprintf(out, size, "slot %s, %s: %s", slot, step, fault->text);
-	else if (fault->address >= AVR_EEPROM_BASE)
+	else if (part_in_eeprom(attempt->chip->part, fault->address))
 		snprintf(out, size,
 		         "slot %s, %s: EEPROM 0x%03" PRIX32 ": expected 0x%02" PRIX32
 		         ", found 0x%02" PRIX32 " — %s",

@@ -26,7 +26,7 @@ static void print_image(const struct recipe *recipe)
 	       recipe->image_digest, recipe->image_crc32, hex_image_bytes(&recipe->image));
 	for (size_t i = 0; i < recipe->image.count; i++) {
 		const struct hex_segment *segment = &recipe->image.segments[i];
-		bool eeprom = segment->addr >= AVR_EEPROM_BASE;
+		bool eeprom = part_in_eeprom(recipe->part, segment->addr);
 		uint32_t first = eeprom ? segment->addr - AVR_EEPROM_BASE : segment->addr;
 		printf("           %-6s 0x%04" PRIX32 "..0x%04" PRIX32 " %8zu bytes\n",
 		       eeprom ? "EEPROM" : "flash", first, first + (uint32_t)(segment->len - 1),
@@ -62,13 +62,31 @@ static void print_fuses(const struct recipe *recipe)
 	else
 		printf("\nlock       left open\n");
 	print_clock(recipe, "fresh chip:", part->fuse_factory);
+	if (memcmp(recipe->fast_fuses, recipe->fuses, PART_FUSES) != 0)
+		print_clock(recipe, "fast phase:", recipe->fast_fuses);
 	print_clock(recipe, "then:      ", recipe->fuses);
+}
+
+static void print_options(const struct recipe *recipe)
+{
+	const struct option_bytes *options = &recipe->options;
+
+	if (options->wanted)
+		printf("options    user 0x%02X, data 0x%02X 0x%02X, write protection 0x%02X 0x%02X 0x%02X 0x%02X\n",
+		       options->user, options->data[0], options->data[1], options->wrp[0], options->wrp[1],
+		       options->wrp[2], options->wrp[3]);
+	else
+		printf("options    left as they are\n");
+	printf("protection %s; a protected board is %s\n", recipe->protect ? "switched on at the end" : "left off",
+	       recipe->allow_unlock ? "unprotected, which erases it" : "refused");
+	printf("verify by  %s\n", recipe->full_readback ? "reading every byte back"
+	                                               : "a CRC that the chip computes over its flash");
 }
 
 static void print_serial(const struct recipe *recipe)
 {
 	const struct serial_rule *rule = &recipe->serial;
-	bool eeprom = rule->address >= AVR_EEPROM_BASE;
+	bool eeprom = part_in_eeprom(recipe->part, rule->address);
 
 	if (!rule->wanted) {
 		printf("serial     none\n");
@@ -82,16 +100,26 @@ static void print_serial(const struct recipe *recipe)
 
 static void print_plan(const struct recipe *recipe)
 {
+	const struct part *part = recipe->part;
+	bool avr = strcmp(part->family, "avr") == 0;
+
 	printf("recipe     %s\n           sha256 %s\n", recipe->path, recipe->digest);
 	printf("product    %s\n", recipe->product);
-	printf("part       %s, signature %02X %02X %02X%s\n", recipe->part->title,
-	       recipe->part->signature[0], recipe->part->signature[1], recipe->part->signature[2],
-	       recipe->part->confirmed ? "" : " (data not yet confirmed on real hardware)");
+	if (avr)
+		printf("part       %s, signature %02X %02X %02X", part->title, part->signature[0],
+		       part->signature[1], part->signature[2]);
+	else
+		printf("part       %s, device id 0x%03X", part->title, part->device_id);
+	printf("%s\n", part->confirmed ? "" : " (data not yet confirmed on real hardware)");
 	print_image(recipe);
-	print_fuses(recipe);
+	if (avr)
+		print_fuses(recipe);
+	else
+		print_options(recipe);
 	print_serial(recipe);
-	printf("each board identify%s, erase, clock fuses, program, verify, fuses, lock\n",
-	       recipe->serial.wanted ? ", serial" : "");
+	printf("each board identify%s, erase, %sprogram, verify, %s\n",
+	       recipe->serial.wanted ? ", serial" : "", avr ? "clock fuses, " : "",
+	       avr ? "fuses, lock" : "option bytes, reset");
 	if (recipe->note[0] != '\0')
 		printf("note       %s\n", recipe->note);
 }

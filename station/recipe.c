@@ -10,6 +10,7 @@
 
 #include "hextools/conf.h"
 #include "hextools/digest.h"
+#include "hextools/fit.h"
 #include "hextools/fuses.h"
 #include "hextools/ihex.h"
 #include "hextools/outfile.h"
@@ -72,6 +73,11 @@ static int copy_text(const struct recipe *recipe, const char *key, const char *v
 	return 0;
 }
 
+static bool is_avr(const struct recipe *recipe)
+{
+	return strcmp(recipe->part->family, "avr") == 0;
+}
+
 /* ---- keys */
 
 static int load_fuses(struct recipe *recipe, const struct conf_node *root, struct pogo_error *err)
@@ -108,20 +114,22 @@ static int load_serial_place(struct recipe *recipe, const struct conf_node *grou
 	const struct part *part = recipe->part;
 	const char *memory = NULL;
 	int64_t address;
-	uint32_t size;
+	uint32_t size, base;
 	bool eeprom;
 
 	if (conf_str(group, "memory", true, &memory, err))
 		return -1;
-	eeprom = strcmp(memory, "eeprom") == 0;
+	eeprom = strcmp(memory, "eeprom") == 0 && part->eeprom_bytes > 0;
 	if (!eeprom && strcmp(memory, "flash") != 0)
 		return conf_fail(group, err,
-		                 "serial.memory: \"%s\" is neither \"eeprom\" nor \"flash\"",
-		                 memory);
+		                 "serial.memory: \"%s\" is %s", memory,
+		                 part->eeprom_bytes > 0 ? "neither \"eeprom\" nor \"flash\""
+		                                        : "not \"flash\", all that this part has");
 	size = eeprom ? part->eeprom_bytes : part->flash_bytes;
-	if (conf_int(group, "address", true, 0, (int64_t)size - 1, &address, err))
+	base = eeprom ? 0 : part->flash_start;
+	if (conf_int(group, "address", true, base, (int64_t)base + size - 1, &address, err))
 		return -1;
-	if (rule->length > size - (uint32_t)address)
+	if (rule->length > size - ((uint32_t)address - base))
 		return conf_fail(group, err,
 		                 "serial.address: %u characters at 0x%" PRIX32
 		                 " run past the end of the %" PRIu32 " bytes of %s",
@@ -195,6 +203,67 @@ static int load_lock(struct recipe *recipe, const struct conf_node *root, struct
 	return 0;
 }
 
+/* The final fuses with CKDIV8 taken out, where the recipe wants that for the fast phase. */
+static int load_fast_clock(struct recipe *recipe, const struct conf_node *root, struct pogo_error *err)
+{
+	const struct part_fuse_bit *ckdiv8 = part_bit(recipe->part, "CKDIV8");
+
+	memcpy(recipe->fast_fuses, recipe->fuses, PART_FUSES);
+	if (conf_bool(root, "fast_clock", false, &recipe->fast_clock, err))
+		return -1;
+	if (!recipe->fast_clock)
+		return 0;
+	if (!ckdiv8)
+		return refuse(recipe, "fast_clock", POGO_INPUT, err,
+		              "the %s has no CKDIV8, so there is nothing to gain; leave the key out",
+		              recipe->part->title);
+	recipe->fast_fuses[ckdiv8->fuse] |= (uint8_t)(1u << ckdiv8->lsb);
+	return 0;
+}
+
+static int load_options(struct recipe *recipe, const struct conf_node *root, struct pogo_error *err)
+{
+	static const char *const keys[] = {"user", "data0", "data1", "wrp", NULL};
+	struct option_bytes *options = &recipe->options;
+	const struct conf_node *group, *wrp;
+	int64_t user = 0xFF, data0 = 0xFF, data1 = 0xFF, value;
+
+	*options = (struct option_bytes){.user = 0xFF, .data = {0xFF, 0xFF}, .wrp = {0xFF, 0xFF, 0xFF, 0xFF}};
+	if (conf_group(root, "options", false, &group, err))
+		return -1;
+	if (!group)
+		return 0;
+	if (conf_only(group, keys, err) || conf_int(group, "user", false, 0, 0xFF, &user, err) ||
+	    conf_int(group, "data0", false, 0, 0xFF, &data0, err) ||
+	    conf_int(group, "data1", false, 0, 0xFF, &data1, err) || conf_list(group, "wrp", false, &wrp, err))
+		return -1;
+	if (wrp && conf_len(wrp) != sizeof(options->wrp))
+		return conf_fail(wrp, err, "options.wrp: four bytes are needed, a 0 bit protects pages");
+	for (size_t i = 0; wrp && i < sizeof(options->wrp); i++) {
+		if (conf_int_at(wrp, i, 0, 0xFF, &value, err))
+			return -1;
+		options->wrp[i] = (uint8_t)value;
+	}
+	options->wanted = true;
+	options->user = (uint8_t)user;
+	options->data[0] = (uint8_t)data0;
+	options->data[1] = (uint8_t)data1;
+	return 0;
+}
+
+static int load_stm32_board(struct recipe *recipe, const struct conf_node *root, struct pogo_error *err)
+{
+	recipe->full_readback = true;
+	if (conf_bool(root, "allow_unlock", false, &recipe->allow_unlock, err) ||
+	    conf_bool(root, "full_readback", false, &recipe->full_readback, err) ||
+	    conf_bool(root, "protect", false, &recipe->protect, err) || load_options(recipe, root, err))
+		return -1;
+	if (recipe->protect)
+		snprintf(recipe->note, sizeof(recipe->note),
+		         "protect: nobody can read these boards back later, and removing the protection erases them");
+	return load_serial(recipe, root, err);
+}
+
 static int load_board(struct recipe *recipe, const struct conf_node *root, struct pogo_error *err)
 {
 	int64_t crystal;
@@ -203,8 +272,8 @@ static int load_board(struct recipe *recipe, const struct conf_node *root, struc
 	    conf_bool(root, "external_clock", false, &recipe->external_clock, err))
 		return -1;
 	recipe->crystal_hz = (uint32_t)crystal;
-	return load_fuses(recipe, root, err) || load_lock(recipe, root, err) ||
-	                       load_serial(recipe, root, err)
+	return load_fuses(recipe, root, err) || load_fast_clock(recipe, root, err) ||
+	                       load_lock(recipe, root, err) || load_serial(recipe, root, err)
 	               ? -1
 	               : 0;
 }
@@ -265,28 +334,14 @@ static int load_image(struct recipe *recipe, const struct conf_node *root, struc
 
 static int prove_inside(const struct recipe *recipe, struct pogo_error *err)
 {
-	const struct part *part = recipe->part;
+	struct pogo_error cause;
 
 	if (!recipe->image.count)
 		return refuse(recipe, "image", POGO_NO, err, "%s holds no data",
 		              recipe->image_path);
-	for (size_t i = 0; i < recipe->image.count; i++) {
-		const struct hex_segment *segment = &recipe->image.segments[i];
-		bool eeprom = segment->addr >= AVR_EEPROM_BASE;
-		uint64_t end = (eeprom ? (uint64_t)AVR_EEPROM_BASE + part->eeprom_bytes
-		                       : part->flash_bytes);
-		uint64_t last = segment->addr + (uint64_t)segment->len - 1;
-
-		if (last < end)
-			continue;
-		return refuse(
-		        recipe, "image", POGO_NO, err,
-		        "data at 0x%06" PRIX64 ", but the %s has %" PRIu32
-		        " bytes of flash from 0 and %" PRIu32
-		        " of EEPROM from 0x%X; look with `pogo-hex info`, cut with `pogo-hex crop`",
-		        segment->addr >= end ? segment->addr : end, part->title, part->flash_bytes,
-		        part->eeprom_bytes, AVR_EEPROM_BASE);
-	}
+	if (fit_check(recipe->part, &recipe->image, recipe->image_path, &cause))
+		return refuse(recipe, "image", POGO_NO, err,
+		              "%s; look with `pogo-hex info`, cut with `pogo-hex crop`", cause.text);
 	return 0;
 }
 
@@ -322,6 +377,32 @@ static int prove_start(const struct recipe *recipe, struct pogo_error *err)
 	              start, bytes);
 }
 
+/* A Cortex-M starts by the first two words: stack pointer and reset vector (ARMv7-M, B1.5.5). */
+static int prove_stm32_start(const struct recipe *recipe, struct pogo_error *err)
+{
+	const struct part *part = recipe->part;
+	uint8_t b[8];
+
+	if (hex_image_read(&recipe->image, part->flash_start, b, 8, 0xFF) != 8)
+		return refuse(recipe, "image", POGO_NO, err,
+		              "no vector table at 0x%08" PRIX32 ", where the %s starts: merge the bootloader in, or "
+		              "move the application there",
+		              part->flash_start, part->title);
+	uint32_t sp = (uint32_t)b[3] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[1] << 8 | b[0];
+	uint32_t reset = (uint32_t)b[7] << 24 | (uint32_t)b[6] << 16 | (uint32_t)b[5] << 8 | b[4];
+	if (sp % 4 != 0 || sp <= part->sram_start || sp - part->sram_start > part->sram_bytes)
+		return refuse(recipe, "image", POGO_NO, err,
+		              "the stack would start at 0x%08" PRIX32 ", outside the SRAM (0x%08" PRIX32 " to 0x%08" PRIX32
+		              "): an image for another part?",
+		              sp, part->sram_start, part->sram_start + part->sram_bytes);
+	if (reset % 2 == 0 || !has_byte(recipe, reset & ~1u))
+		return refuse(recipe, "image", POGO_NO, err,
+		              "the reset vector is 0x%08" PRIX32 ", %s", reset,
+		              reset % 2 == 0 ? "which is not Thumb code (bit 0 is clear)"
+		                             : "where the image has no data");
+	return 0;
+}
+
 static int prove_serial(const struct recipe *recipe, struct pogo_error *err)
 {
 	const struct serial_rule *rule = &recipe->serial;
@@ -344,6 +425,9 @@ static int prove(const struct recipe *recipe, struct pogo_error *err)
 {
 	struct pogo_error cause;
 
+	if (!is_avr(recipe))
+		return prove_inside(recipe, err) || prove_stm32_start(recipe, err) || prove_serial(recipe, err) ? -1
+		                                                                                                : 0;
 	if (fuses_check_safe(recipe->part, recipe->fuses, recipe->crystal_hz,
 	                     recipe->external_clock, &cause))
 		return refuse(recipe, "fuses", cause.kind, err, "%s", cause.text);
@@ -357,12 +441,19 @@ static int prove(const struct recipe *recipe, struct pogo_error *err)
 static int load_keys(struct recipe *recipe, const char *configs, const struct conf_node *root,
                      struct pogo_error *err)
 {
-	static const char *const keys[] = {
-	        "product",        "part",  "image", "image_sha256", "crystal_hz",
-	        "external_clock", "fuses", "lock",  "serial",       NULL};
+	static const char *const avr_keys[] = {
+	        "product",        "part",       "image", "image_sha256", "crystal_hz",
+	        "external_clock", "fast_clock", "fuses", "lock",         "serial", NULL};
+	static const char *const stm32_keys[] = {
+	        "product", "part",  "image", "image_sha256", "allow_unlock", "full_readback", "protect",
+	        "options", "serial", NULL};
+	/* Misspelt ones are told before those that are missing for them. */
+	static const char *const any_keys[] = {
+	        "product", "part", "image", "image_sha256", "crystal_hz", "external_clock", "fast_clock",
+	        "fuses",   "lock", "serial", "allow_unlock", "full_readback", "protect", "options", NULL};
 	const char *product = NULL, *part = NULL;
 
-	if (conf_only(root, keys, err) || conf_str(root, "product", true, &product, err) ||
+	if (conf_only(root, any_keys, err) || conf_str(root, "product", true, &product, err) ||
 	    copy_text(recipe, "product", product, recipe->product, sizeof(recipe->product), err) ||
 	    conf_str(root, "part", true, &part, err))
 		return -1;
@@ -371,8 +462,10 @@ static int load_keys(struct recipe *recipe, const char *configs, const struct co
 
 		return refuse(recipe, "part", cause.kind, err, "%s", cause.text);
 	}
+	if (conf_only(root, is_avr(recipe) ? avr_keys : stm32_keys, err))
+		return -1;
 	/* Small mistakes in this file before the image is looked at: they are found sooner. */
-	return load_board(recipe, root, err) || load_image(recipe, root, err) || prove(recipe, err)
+	return (is_avr(recipe) ? load_board : load_stm32_board)(recipe, root, err) || load_image(recipe, root, err) || prove(recipe, err)
 	               ? -1
 	               : 0;
 }

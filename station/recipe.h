@@ -15,8 +15,14 @@ struct serial_rule {
 	char prefix[24];
 	unsigned width;       /* digits, 1..18, zero-padded */
 	uint64_t first;       /* the number of the first unit ever */
-	uint32_t address;     /* image address: flash, or AVR_EEPROM_BASE + x */
+	uint32_t address;     /* image address: flash from part->flash_start, or AVR_EEPROM_BASE + x */
 	unsigned length;      /* prefix + width: ASCII characters written, no terminator */
+};
+
+/* What stands in the option bytes afterwards, complements not counted (STM32F1, PM0075 2.5). */
+struct option_bytes {
+	bool wanted; /* false: they are left alone */
+	uint8_t user, data[2], wrp[4];
 };
 
 struct recipe {
@@ -33,6 +39,15 @@ struct recipe {
 	uint8_t lock;
 	uint32_t crystal_hz;   /* on the board; 0 none */
 	bool external_clock;   /* CKSEL external is meant */
+	/* Final fuses that keep CKDIV8 make a slow chip. The owner of the product allows that the fast phase runs
+	 * with fast_fuses, the final ones but for CKDIV8; the final ones follow before the lock bits. */
+	bool fast_clock;
+	uint8_t fast_fuses[PART_FUSES]; /* = fuses when fast_clock is false or would change nothing */
+	/* stm32f1 */
+	bool allow_unlock;  /* a read-protected board may be unprotected, which erases it */
+	bool full_readback; /* verify compares every byte read over SWD; false: a CRC that the chip computes */
+	bool protect;       /* read-out protection on, as the last step */
+	struct option_bytes options;
 	struct serial_rule serial;
 	char note[200];        /* nothing wrong, but worth a line when the recipe is checked; "" = nothing */
 };

@@ -209,13 +209,42 @@ static void every_file_loads(void **state)
 			continue;
 		snprintf(name, sizeof name, "%.*s", (int)strcspn(entry->d_name, "."), entry->d_name);
 		struct part *part = load(name);
-		if (strcmp(part->family, "avr") == 0)
+		if (strcmp(part->family, "avr") == 0) {
 			assert_non_null(part_bit(part, "SPIEN"));
+			count++;
+		}
 		free(part);
-		count++;
 	}
 	closedir(folder);
 	assert_int_equal(count, FACTS);
+}
+
+static void stm32_is_a_family_of_its_own(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		uint16_t id, page;
+		uint32_t flash, sram;
+	} densities[] = {{"stm32f103x6", 0x412, 1024, 32768, 10240},
+		     {"stm32f103x8", 0x410, 1024, 65536, 20480},
+		     {"stm32f103xb", 0x410, 1024, 131072, 20480},
+		     {"stm32f103xc", 0x414, 2048, 262144, 49152},
+		     {"stm32f103xe", 0x414, 2048, 524288, 65536}};
+	for (size_t i = 0; i < sizeof densities / sizeof densities[0]; i++) {
+		struct part *part = load(densities[i].name);
+		assert_string_equal(part->family, "stm32f1");
+		assert_int_equal(part->device_id, densities[i].id);
+		assert_int_equal(part->flash_start, 0x08000000);
+		assert_int_equal(part->flash_bytes, densities[i].flash);
+		assert_int_equal(part->flash_page, densities[i].page);
+		assert_int_equal(part->sram_start, 0x20000000);
+		assert_int_equal(part->sram_bytes, densities[i].sram);
+		assert_int_equal(part->fuse_count, 0);
+		/* Its flash lies above the place where an AVR's EEPROM stands in an image. */
+		assert_false(part_in_eeprom(part, 0x08000000));
+		free(part);
+	}
 }
 
 static void every_bootloader_loads(void **state)
@@ -330,6 +359,7 @@ int main(void)
 		cmocka_unit_test(every_part_by_its_facts),
 		cmocka_unit_test(bits_swap_places),
 		cmocka_unit_test(every_file_loads),
+		cmocka_unit_test(stm32_is_a_family_of_its_own),
 		cmocka_unit_test(every_bootloader_loads),
 		cmocka_unit_test(unknown_names),
 		cmocka_unit_test(contradictions),

@@ -246,7 +246,7 @@ static void an_image_outside_the_part_is_refused(void **state)
 
 	put(&f->data, 0x7FFF, 2);
 	write_image(f);
-	bad(f, good_board, good_fuses, "", POGO_NO, 3, "0x008000");
+	bad(f, good_board, good_fuses, "", POGO_NO, 3, "0x08000");
 	hex_image_finish(&f->data);
 	hex_image_init(&f->data);
 	put(&f->data, 0, 100);
@@ -419,6 +419,78 @@ static void a_unit_gets_its_serial(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- what only some parts have */
+
+static void the_fast_phase_takes_ckdiv8_out(void **state)
+{
+	struct folder *f = *state;
+	struct recipe *recipe = NULL;
+
+	good(f, good_board, "fuses = { low = 0x5E; high = 0xD8; ext = 0xFB; };\n", "fast_clock = true;\n", &recipe);
+	assert_true(recipe->fast_clock);
+	assert_int_equal(recipe->fast_fuses[FUSE_LOW], 0xDE);
+	assert_int_equal(recipe->fuses[FUSE_LOW], 0x5E);
+	assert_int_equal(recipe->fast_fuses[FUSE_HIGH], 0xD8);
+	recipe_free(recipe);
+	good(f, good_board, "fuses = { low = 0x5E; high = 0xD8; ext = 0xFB; };\n", "", &recipe);
+	assert_memory_equal(recipe->fast_fuses, recipe->fuses, PART_FUSES);
+	recipe_free(recipe);
+}
+
+static void write_cortex(struct folder *f, uint32_t sp, uint32_t reset)
+{
+	uint8_t table[8] = {(uint8_t)sp,    (uint8_t)(sp >> 8),    (uint8_t)(sp >> 16),    (uint8_t)(sp >> 24),
+	                    (uint8_t)reset, (uint8_t)(reset >> 8), (uint8_t)(reset >> 16), (uint8_t)(reset >> 24)};
+
+	hex_image_finish(&f->data);
+	hex_image_init(&f->data);
+	put(&f->data, 0x08000008, 400);
+	assert_int_equal(hex_image_add(&f->data, 0x08000000, table, sizeof table, HEX_OVERLAP_LAST, NULL, NULL), 0);
+	write_image(f);
+}
+
+static void an_stm32_has_options_and_no_fuses(void **state)
+{
+	struct folder *f = *state;
+	struct recipe *recipe = NULL;
+
+	write_cortex(f, 0x20005000, 0x08000101);
+	if (load(f, head_of(f, "stm32f103x8"), "allow_unlock = true;\n", "options = { data0 = 7; };\n",
+	         "serial = { width = 6; first = 1; memory = \"flash\"; address = 0x0800FC00; };\n", &recipe))
+		fail_msg("%s", f->err.text);
+	assert_true(recipe->allow_unlock);
+	assert_true(recipe->full_readback);
+	assert_false(recipe->protect);
+	assert_true(recipe->options.wanted);
+	assert_int_equal(recipe->options.data[0], 7);
+	assert_int_equal(recipe->options.user, 0xFF);
+	assert_int_equal(recipe->serial.address, 0x0800FC00);
+	recipe_free(recipe);
+	refused(f, load(f, head_of(f, "stm32f103x8"), good_board, "", "", &recipe), POGO_INPUT, 0,
+	        "crystal_hz");
+	refused(f, load(f, head_of(f, "stm32f103x8"), "", "",
+	                "serial = { width = 6; first = 1; memory = \"eeprom\"; address = 0; };\n", &recipe),
+	        POGO_INPUT, 0, "not \"flash\"");
+}
+
+static void an_stm32_must_be_able_to_start(void **state)
+{
+	struct folder *f = *state;
+	struct recipe *recipe = NULL;
+
+	write_cortex(f, 0x20005004, 0x08000101);
+	refused(f, load(f, head_of(f, "stm32f103x8"), "", "", "", &recipe), POGO_NO, 3, "outside the SRAM");
+	write_cortex(f, 0x20005000, 0x08000100);
+	refused(f, load(f, head_of(f, "stm32f103x8"), "", "", "", &recipe), POGO_NO, 3, "not Thumb");
+	write_cortex(f, 0x20005000, 0x08002101);
+	refused(f, load(f, head_of(f, "stm32f103x8"), "", "", "", &recipe), POGO_NO, 3, "no data");
+	hex_image_finish(&f->data);
+	hex_image_init(&f->data);
+	put(&f->data, 0x08002000, 400);
+	write_image(f);
+	refused(f, load(f, head_of(f, "stm32f103x8"), "", "", "", &recipe), POGO_NO, 3, "no vector table");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +499,9 @@ int main(void)
 	        TEST(missing_and_unknown_keys_are_told),
 	        TEST(the_part_must_be_known),
 	        TEST(the_image_must_be_readable_and_the_released_one),
+	        TEST(the_fast_phase_takes_ckdiv8_out),
+	        TEST(an_stm32_has_options_and_no_fuses),
+	        TEST(an_stm32_must_be_able_to_start),
 	        TEST(an_image_outside_the_part_is_refused),
 	        TEST(fuses_must_be_the_parts_own),
 	        TEST(fuses_that_kill_are_refused),
