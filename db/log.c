@@ -272,13 +272,21 @@ int log_step_end(struct log *log, int64_t attempt_id, const char *step, int64_t 
 	return 0;
 }
 
+static int store_measure(struct sql *sql, int64_t attempt_id, const struct log_measure *measure)
+{
+	return sql_do(sql, "INSERT INTO measures (attempt, name, number, text) VALUES (?1, ?2, ?3, ?4)", "ieit", attempt_id,
+		      measure->name, measure->number, measure->text);
+}
+
+int log_attempt_measure(struct log *log, int64_t attempt_id, const struct log_measure *measure, struct log_error *err)
+{
+	return store_measure(&log->sql, attempt_id, measure) < 0 ? sql_fail(&log->sql, err, "write") : 0;
+}
+
 static int store_measures(struct sql *sql, const struct log_result *result)
 {
 	for (size_t i = 0; i < result->measure_count; i++) {
-		const struct log_measure *measure = &result->measures[i];
-
-		if (sql_do(sql, "INSERT INTO measures (attempt, name, number, text) VALUES (?1, ?2, ?3, ?4)", "ieit",
-			   result->attempt_id, measure->name, measure->number, measure->text) < 0)
+		if (store_measure(sql, result->attempt_id, &result->measures[i]) < 0)
 			return -1;
 	}
 	return 0;

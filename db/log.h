@@ -81,6 +81,9 @@ struct log_measure { /* numbers of an attempt: "sck_hz", "bytes_written", … te
 	int64_t number;
 	const char *text;
 };
+/* Stores one measure of an open attempt now, durable on return: for what must be on record before it happens. */
+int log_attempt_measure(struct log *log, int64_t attempt_id, const struct log_measure *measure, struct log_error *err);
+
 struct log_result {
 	int64_t attempt_id;
 	const char *status;      /* "PASS", "FAIL" or "ERROR" */

@@ -215,8 +215,26 @@ static int do_erase(struct attempt *attempt, deadline_t deadline)
 	return attempt->chip->driver->erase(attempt->chip, deadline, &attempt->fault);
 }
 
+/* Fuses that are not the final ones, for the fast phase only: a board that loses its power now keeps them until
+ * it comes back, so the log must know first. */
+static int record_fast_fuses(struct attempt *attempt)
+{
+	const struct recipe *recipe = attempt->slot->shared->recipe;
+	const struct part *part = recipe->part;
+	char text[2 * PART_FUSES + 1] = "";
+	struct log_measure measure = {"fuses_for_fast_phase", 0, text};
+
+	if (memcmp(recipe_fast_fuses(recipe), recipe->fuses, PART_FUSES) == 0)
+		return 0;
+	for (unsigned i = 0; i < part->fuse_count && i < PART_FUSES; i++)
+		snprintf(text + 2 * i, 3, "%02X", recipe->fast_fuses[i]);
+	return recorder_measure(attempt->slot->shared->recorder, attempt->id, &measure, &attempt->fault);
+}
+
 static int do_clock(struct attempt *attempt, deadline_t deadline)
 {
+	if (record_fast_fuses(attempt) != 0)
+		return -1;
 	return attempt->chip->driver->clock(attempt->chip, deadline, &attempt->fault);
 }
 

@@ -62,7 +62,7 @@ static void print_fuses(const struct recipe *recipe)
 	else
 		printf("\nlock       left open\n");
 	print_clock(recipe, "fresh chip:", part->fuse_factory);
-	if (memcmp(recipe->fast_fuses, recipe->fuses, PART_FUSES) != 0)
+	if (recipe->fast_clock)
 		print_clock(recipe, "fast phase:", recipe->fast_fuses);
 	print_clock(recipe, "then:      ", recipe->fuses);
 }

@@ -208,11 +208,11 @@ static int load_fast_clock(struct recipe *recipe, const struct conf_node *root, 
 {
 	const struct part_fuse_bit *ckdiv8 = part_bit(recipe->part, "CKDIV8");
 
-	memcpy(recipe->fast_fuses, recipe->fuses, PART_FUSES);
 	if (conf_bool(root, "fast_clock", false, &recipe->fast_clock, err))
 		return -1;
 	if (!recipe->fast_clock)
 		return 0;
+	memcpy(recipe->fast_fuses, recipe->fuses, PART_FUSES);
 	if (!ckdiv8)
 		return refuse(recipe, "fast_clock", POGO_INPUT, err,
 		              "the %s has no CKDIV8, so there is nothing to gain; leave the key out",
@@ -512,6 +512,11 @@ int recipe_load(const char *configs, const char *path, struct recipe **out, stru
 	}
 	*out = recipe;
 	return 0;
+}
+
+const uint8_t *recipe_fast_fuses(const struct recipe *recipe)
+{
+	return recipe->fast_clock ? recipe->fast_fuses : recipe->fuses;
 }
 
 void recipe_free(struct recipe *recipe)

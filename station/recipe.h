@@ -42,7 +42,7 @@ struct recipe {
 	/* Final fuses that keep CKDIV8 make a slow chip. The owner of the product allows that the fast phase runs
 	 * with fast_fuses, the final ones but for CKDIV8; the final ones follow before the lock bits. */
 	bool fast_clock;
-	uint8_t fast_fuses[PART_FUSES]; /* = fuses when fast_clock is false or would change nothing */
+	uint8_t fast_fuses[PART_FUSES]; /* of use only with fast_clock: see recipe_fast_fuses */
 	/* stm32f1 */
 	bool allow_unlock;  /* a read-protected board may be unprotected, which erases it */
 	bool full_readback; /* verify compares every byte read over SWD; false: a CRC that the chip computes */
@@ -57,6 +57,8 @@ struct recipe {
  * understood, POGO_NO when it is clear but must not be flashed (digest, image, fuses, lock, serial).
  * `configs` is the option's folder; NULL: where conf_dir finds one. */
 int recipe_load(const char *configs, const char *path, struct recipe **out, struct pogo_error *err);
+/* The fuses of the fast phase: the final ones where the recipe allows no others. */
+const uint8_t *recipe_fast_fuses(const struct recipe *recipe);
 void recipe_free(struct recipe *recipe); /* NULL is fine */
 
 /* The image for one board: a copy of the release with the serial's characters at their place.

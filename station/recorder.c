@@ -20,6 +20,7 @@ enum request_kind {
 	ATTEMPT_OPEN,
 	SERIAL_CLAIM,
 	SERIAL_WRITTEN,
+	MEASURE,
 	STEP_BEGIN,
 	STEP_END,
 	ATTEMPT_CLOSE,
@@ -37,7 +38,7 @@ struct reply { /* on the stack of the waiting caller */
 
 struct request {
 	enum request_kind kind;
-	const void *words;   /* log_run, log_attempt, …: the waiting caller's */
+	const void *words;   /* log_run, log_attempt, log_measure, …: the waiting caller's */
 	struct reply *reply; /* NULL: nobody waits */
 	int64_t id;          /* run or attempt */
 	int64_t now_ms, duration_us;
@@ -74,6 +75,8 @@ static int perform(struct log *log, const struct request *request, struct reply 
 		                        err);
 	case SERIAL_WRITTEN:
 		return log_serial_written(log, request->id, request->now_ms, err);
+	case MEASURE:
+		return log_attempt_measure(log, request->id, request->words, err);
 	case STEP_BEGIN:
 		return log_step_begin(log, request->id, request->step, request->now_ms, err);
 	case STEP_END:
@@ -314,6 +317,17 @@ int recorder_serial_written(struct recorder *recorder, int64_t attempt_id, struc
 	struct reply reply;
 	struct request request = {
 	        .kind = SERIAL_WRITTEN, .id = attempt_id, .now_ms = clock_wall_ms()};
+
+	if (gate(recorder, request, &reply) != 0)
+		return record_fault(fault, &reply);
+	return 0;
+}
+
+int recorder_measure(struct recorder *recorder, int64_t attempt_id, const struct log_measure *measure,
+                     struct fault *fault)
+{
+	struct reply reply;
+	struct request request = {.kind = MEASURE, .id = attempt_id, .words = measure};
 
 	if (gate(recorder, request, &reply) != 0)
 		return record_fault(fault, &reply);

@@ -30,6 +30,9 @@ int recorder_attempt_open(struct recorder *recorder, const struct log_attempt *a
 int recorder_serial_claim(struct recorder *recorder, const struct log_serial_wish *wish, char serial[48],
 			  enum log_serial_result *result, struct fault *fault);
 int recorder_serial_written(struct recorder *recorder, int64_t attempt_id, struct fault *fault);
+/* One measure of an open attempt, on disk before it returns: for what must be on record before it happens. */
+int recorder_measure(struct recorder *recorder, int64_t attempt_id, const struct log_measure *measure,
+		     struct fault *fault);
 void recorder_step_begin(struct recorder *recorder, int64_t attempt_id, const char *step);
 void recorder_step_end(struct recorder *recorder, int64_t attempt_id, const char *step, int64_t duration_us,
 		       const char *result);

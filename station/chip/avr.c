@@ -427,16 +427,17 @@ static int avr_erase(struct chip *chip, deadline_t deadline, struct fault *fault
 	return erase_once(chip, deadline, fault);
 }
 
-/* The low byte is clock and its companions: written whole. In the high byte only CKOPT (ATmega8A,
- * 32A) belongs to the clock; the rest waits for configure: a board that loses power half-way should
- * start where a fresh one does, and not in a boot section that is still empty. */
+/* The low byte is clock and its companions: written whole, and without CKDIV8 where the recipe
+ * allows that for the fast phase; configure writes the final one. In the high byte only CKOPT
+ * (ATmega8A, 32A) belongs to the clock; the rest waits for configure: a board that loses power
+ * half-way should start where a fresh one does, and not in a boot section that is still empty. */
 static uint8_t clock_byte(const struct chip *chip, enum part_fuse fuse)
 {
 	const struct part_fuse_bit *ckopt = part_bit(chip->part, "CKOPT");
 	uint8_t bits = 0;
 
 	if (fuse == FUSE_LOW)
-		return chip->recipe->fuses[FUSE_LOW];
+		return recipe_fast_fuses(chip->recipe)[FUSE_LOW];
 	if (ckopt && ckopt->fuse == fuse)
 		bits = (uint8_t)(((1u << ckopt->width) - 1) << ckopt->lsb);
 	return (chip->facts.fuses_left[fuse] & (uint8_t)~bits) | (chip->recipe->fuses[fuse] & bits);
@@ -466,7 +467,7 @@ static int write_clock_fuses(struct chip *chip, bool *changed, deadline_t deadli
 
 static int avr_clock(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
-	uint32_t sck_hz = legal_sck(chip, chip->recipe->fuses);
+	uint32_t sck_hz = legal_sck(chip, recipe_fast_fuses(chip->recipe));
 	bool changed;
 
 	if (avr_may_go_on(chip, deadline, fault) ||
@@ -486,7 +487,7 @@ static int avr_clock(struct chip *chip, deadline_t deadline, struct fault *fault
 				          "0x%02X): does the "
 				          "crystal oscillate? Does the board have the %u Hz of the "
 				          "recipe?",
-				          chip->recipe->fuses[FUSE_LOW], chip->recipe->crystal_hz);
+				          recipe_fast_fuses(chip->recipe)[FUSE_LOW], chip->recipe->crystal_hz);
 			return -1;
 		}
 	}
@@ -494,6 +495,7 @@ static int avr_clock(struct chip *chip, deadline_t deadline, struct fault *fault
 	return 0;
 }
 
+/* Also takes back what the fast phase needed, on this board or on an earlier, interrupted attempt. */
 static int avr_configure(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	for (unsigned i = 0; i < PART_FUSES && i < chip->part->fuse_count; i++) {

@@ -457,6 +457,46 @@ static void whole_way(struct bench *b)
 
 /* ---- tests */
 
+/* A DFU set keeps CKDIV8: 2 MHz for the customer, 16 MHz while it is programmed. */
+static void a_divided_clock_is_undivided_for_the_fast_phase_only(void **state)
+{
+	struct bench *b = bench_new("atmega32u4", 0x5E, 0xD8, 0x0B);
+
+	(void)state;
+	b->recipe.fast_clock = true;
+	memcpy(b->recipe.fast_fuses, b->recipe.fuses, PART_FUSES);
+	b->recipe.fast_fuses[FUSE_LOW] = 0xDE;
+	put(b, 0, 2900, 1);
+	put(b, 0x7000, 0x1000, 2);
+	up_to_erase(b);
+	good(b, CLOCK(b));
+	assert_int_equal(b->fake.fuses[FUSE_LOW], 0xDE);
+	assert_int_equal(b->chip.facts.sck_fast_hz, 1500000);
+	good(b, PROGRAM(b));
+	good(b, VERIFY(b));
+	good(b, CONFIGURE(b));
+	assert_int_equal(b->fake.fuses[FUSE_LOW], 0x5E);
+	good(b, LOCK(b));
+	assert_image_in_chip(b);
+	bench_free(b);
+}
+
+/* The plug was pulled in the fast phase: the board comes back undivided and leaves as the recipe says. */
+static void an_interrupted_fast_phase_is_put_right(void **state)
+{
+	struct bench *b = bench_new("atmega32u4", 0x5E, 0xD8, 0x0B);
+
+	(void)state;
+	b->recipe.fast_clock = true;
+	memcpy(b->recipe.fast_fuses, b->recipe.fuses, PART_FUSES);
+	b->recipe.fast_fuses[FUSE_LOW] = 0xDE;
+	b->fake.fuses[FUSE_LOW] = 0xDE;
+	put(b, 0, 2900, 1);
+	put(b, 0x7000, 0x1000, 2);
+	whole_way(b);
+	bench_free(b);
+}
+
 static void a_virgin_board_goes_the_whole_way(void **state)
 {
 	struct bench *b = bench_new("atmega32u4", 0xFF, 0xD8, 0x0B);
@@ -1074,6 +1114,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_virgin_board_goes_the_whole_way),
+	        cmocka_unit_test(a_divided_clock_is_undivided_for_the_fast_phase_only),
+	        cmocka_unit_test(an_interrupted_fast_phase_is_put_right),
 	        cmocka_unit_test(fuses_that_keep_the_divider_keep_the_sck),
 	        cmocka_unit_test(an_rc_board_is_found_at_a_slower_sck),
 	        cmocka_unit_test(the_search_ends_at_1_khz_and_starts_again),

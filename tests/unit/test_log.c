@@ -264,6 +264,8 @@ static void test_finished_is_finished(void **state)
 	assert_int_equal(log_attempt_close(log, &again, &err), -1);
 	assert_int_equal(log_serial_written(log, again.attempt_id, 1, &err), -1);
 	assert_int_equal(log_step_begin(log, again.attempt_id, "late", 1, &err), -1);
+	const struct log_measure measure = {"late", 1, NULL};
+	assert_int_equal(log_attempt_measure(log, again.attempt_id, &measure, &err), -1);
 	assert_int_equal(log_run_end(log, run, 9000, &err), 0);
 	assert_int_equal(sqlite3_open(bench->path, &db), SQLITE_OK);
 	refuses(db, "UPDATE attempts SET status = 'FAIL', code = 'VERIFY'");

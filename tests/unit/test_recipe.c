@@ -433,7 +433,7 @@ static void the_fast_phase_takes_ckdiv8_out(void **state)
 	assert_int_equal(recipe->fast_fuses[FUSE_HIGH], 0xD8);
 	recipe_free(recipe);
 	good(f, good_board, "fuses = { low = 0x5E; high = 0xD8; ext = 0xFB; };\n", "", &recipe);
-	assert_memory_equal(recipe->fast_fuses, recipe->fuses, PART_FUSES);
+	assert_memory_equal(recipe_fast_fuses(recipe), recipe->fuses, PART_FUSES);
 	recipe_free(recipe);
 }
 

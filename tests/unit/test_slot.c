@@ -156,6 +156,24 @@ static void await_state(struct fixture *f, int slot, enum slot_state state)
 	await(f, slot, EVENT_STATE, state);
 }
 
+static void test_fuses_of_the_fast_phase_are_on_record(void **state)
+{
+	struct fixture *f = *state;
+
+	f->recipe.fast_clock = true;
+	memcpy(f->recipe.fuses, (const uint8_t[]){0x5E, 0xD8, 0xFB}, PART_FUSES);
+	memcpy(f->recipe.fast_fuses, (const uint8_t[]){0xDE, 0xD8, 0xFB}, PART_FUSES);
+	start(f, 1);
+	await_state(f, 0, SLOT_WAITING);
+	f->host.pods[0].board = 1;
+	await_result(f, 0);
+	assert_int_equal(fake_query(f->db, "SELECT count(*) FROM measures WHERE name = 'fuses_for_fast_phase'"
+	                                   " AND text = 'DED8FB'"),
+	                 1);
+	await_state(f, 0, SLOT_PASS);
+	end(f);
+}
+
 static void test_a_good_board_passes_and_is_on_disk_first(void **state)
 {
 	struct fixture *f = *state;
@@ -607,6 +625,7 @@ static void test_a_refused_look_is_no_removal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        T(test_fuses_of_the_fast_phase_are_on_record),
 	        T(test_a_good_board_passes_and_is_on_disk_first),
 	        T(test_the_next_board_starts_only_after_removal),
 	        T(test_a_failing_step_gives_its_code_and_sentence),
