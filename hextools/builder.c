@@ -338,7 +338,10 @@ static size_t count_groups(const struct builder *builder)
 static int build(struct builder *builder, struct hex_image *image, struct hex_conflict *conflict,
 		 struct pogo_error *err)
 {
-	if (close_open(builder, err) != 0 || (!builder->sorted && sort_pieces(builder, err) != 0))
+	if (close_open(builder, err) != 0)
+		return -1;
+	image->ascending = builder->sorted;
+	if (!builder->sorted && sort_pieces(builder, err) != 0)
 		return -1;
 	size_t groups = count_groups(builder);
 	image->segments = malloc((groups > 0 ? groups : 1) * sizeof *image->segments);

@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+#include "hextools/cpu.h"
+#if CPU_X86
+#include "hextools/crc32_x86.h"
+#include "hextools/sha256_x86.h"
+#endif
+
 /* FIPS 180-4, 4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t round_constant[64] = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -59,7 +65,7 @@ static uint32_t schedule_sum1(uint32_t x)
 	} while (0)
 
 /* FIPS 180-4, 6.2.2, over whole blocks. */
-static void compress(uint32_t state[8], const uint8_t *block, size_t count)
+static void compress_plain(uint32_t state[8], const uint8_t *block, size_t count)
 {
 	uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
 	uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
@@ -76,6 +82,19 @@ static void compress(uint32_t state[8], const uint8_t *block, size_t count)
 	}
 }
 
+static void compress(const struct sha256 *sha, uint32_t state[8], const uint8_t *block, size_t count)
+{
+#if CPU_X86
+	if (sha->instructions) {
+		sha256_compress_x86(state, block, count, round_constant);
+		return;
+	}
+#else
+	(void)sha;
+#endif
+	compress_plain(state, block, count);
+}
+
 void sha256_init(struct sha256 *sha)
 {
 	/* FIPS 180-4, 5.3.3 */
@@ -85,6 +104,7 @@ void sha256_init(struct sha256 *sha)
 	};
 	memset(sha, 0, sizeof *sha);
 	memcpy(sha->state, initial, sizeof initial);
+	sha->instructions = cpu_has_sha();
 }
 
 void sha256_update(struct sha256 *sha, const void *data, size_t len)
@@ -95,7 +115,7 @@ void sha256_update(struct sha256 *sha, const void *data, size_t len)
 	while (len > 0) {
 		if (filled == 0 && len >= sizeof sha->block) {
 			size_t blocks = len / sizeof sha->block;
-			compress(sha->state, from, blocks);
+			compress(sha, sha->state, from, blocks);
 			from += blocks * sizeof sha->block;
 			len -= blocks * sizeof sha->block;
 			continue;
@@ -106,7 +126,7 @@ void sha256_update(struct sha256 *sha, const void *data, size_t len)
 		len -= part;
 		filled += part;
 		if (filled == sizeof sha->block) {
-			compress(sha->state, sha->block, 1);
+			compress(sha, sha->state, sha->block, 1);
 			filled = 0;
 		}
 	}
@@ -178,6 +198,13 @@ uint32_t crc32_update(uint32_t crc, const void *data, size_t len)
 	enum { WORTH_TABLES = 4096 };
 	const uint8_t *at = data;
 	crc = ~crc;
+#if CPU_X86
+	if (len >= 64 && cpu_has_clmul()) {
+		crc = crc32_clmul(crc, at, len & ~(size_t)15);
+		at += len & ~(size_t)15;
+		len &= 15;
+	}
+#endif
 	if (len >= WORTH_TABLES) {
 		crc = crc32_eights(crc, at, len);
 		at += len & ~(size_t)7;

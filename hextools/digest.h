@@ -1,6 +1,7 @@
 #ifndef POGO_HEXTOOLS_DIGEST_H
 #define POGO_HEXTOOLS_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,7 @@ struct sha256 {
 	uint32_t state[8];
 	uint64_t length;
 	uint8_t block[64];
+	bool instructions; /* the processor has some for this; init looks, a test may say no */
 };
 
 void sha256_init(struct sha256 *sha);

@@ -28,6 +28,7 @@ struct hex_image {
 	size_t count, room;
 	enum hex_start_kind start_kind;
 	uint32_t start; /* CS << 16 | IP, or EIP */
+	bool ascending; /* as read: every record of the text lay above the one before it */
 };
 
 /* What to do with a byte that is already there. ERROR refuses any, SAME refuses a differing one. */

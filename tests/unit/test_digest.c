@@ -43,6 +43,27 @@ static void a_million_in_odd_pieces(void **state)
 	assert_memory_equal(digest, wanted, 4);
 }
 
+/* The processor's own instructions, where it has them, and plain C: two that must agree. */
+static void both_ways_agree(void **state)
+{
+	(void)state;
+	static uint8_t text[5000];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (uint8_t)(i * 31 + (i >> 8) * 7);
+	for (size_t len = 0; len <= sizeof text; len += 1 + len / 7) {
+		struct sha256 fast, plain;
+		uint8_t a[32], b[32];
+		sha256_init(&fast);
+		sha256_init(&plain);
+		plain.instructions = false;
+		sha256_update(&fast, text, len);
+		sha256_update(&plain, text, len);
+		sha256_final(&fast, a);
+		sha256_final(&plain, b);
+		assert_memory_equal(a, b, sizeof a);
+	}
+}
+
 static void padding_at_every_length(void **state)
 {
 	(void)state;
@@ -63,6 +84,32 @@ static void padding_at_every_length(void **state)
 	}
 }
 
+/* Bit by bit, as the polynomial is defined. */
+static uint32_t slow_crc32(const uint8_t *at, size_t len)
+{
+	uint32_t crc = 0xFFFFFFFF;
+	for (size_t i = 0; i < len; i++) {
+		crc ^= at[i];
+		for (unsigned bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+	}
+	return ~crc;
+}
+
+static void crc32_of_every_length(void **state)
+{
+	(void)state;
+	static uint8_t text[5000];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (uint8_t)(i * 37 + (i >> 8) * 11 + 3);
+	for (size_t len = 0; len <= sizeof text; len += 1 + len / 40)
+		for (size_t from = 0; from < 3; from++)
+			if (from <= len)
+				assert_int_equal(crc32_update(0, text + from, len - from),
+						 slow_crc32(text + from, len - from));
+	assert_int_equal(crc32_update(crc32_update(0, text, 777), text + 777, 3000), slow_crc32(text, 3777));
+}
+
 static void known_crc32(void **state)
 {
 	(void)state;
@@ -76,8 +123,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_sha256),
 		cmocka_unit_test(a_million_in_odd_pieces),
+		cmocka_unit_test(both_ways_agree),
 		cmocka_unit_test(padding_at_every_length),
 		cmocka_unit_test(known_crc32),
+		cmocka_unit_test(crc32_of_every_length),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
