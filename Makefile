@@ -26,13 +26,15 @@ hex_main     := hextools/pogo_hex.c
 db_main      := db/pogo_yield.c
 station_main := station/pogo_station.c
 bench_main   := fixtures/bench/pogo_bench.c
-# Two libraries are worth having and not worth failing for: without them pogo-hex says so when asked.
+# Three libraries are worth having and not worth failing for: without them pogo-hex says so when asked.
 have_elf     := $(shell pkg-config --exists libelf 2>/dev/null && echo yes)
 have_jansson := $(shell pkg-config --exists jansson 2>/dev/null && echo yes)
-hex_skip     := $(hex_main) $(if $(have_elf),,hextools/elf.c) $(if $(have_jansson),,hextools/qmk.c hextools/qmk_json.c)
+# Debian's package has its pkg-config file, others only the header.
+have_simavr  := $(shell pkg-config --exists simavr 2>/dev/null && echo yes || test ! -e /usr/include/simavr/sim_avr.h || echo yes)
+hex_skip     := $(hex_main) $(if $(have_simavr),,hextools/boot.c) $(if $(have_elf),,hextools/elf.c) $(if $(have_jansson),,hextools/qmk.c hextools/qmk_json.c)
 hex_src      := $(filter-out $(hex_skip),$(wildcard hextools/*.c)) \
-		$(if $(have_elf),,hextools/without/elf.c) $(if $(have_jansson),,hextools/without/qmk.c)
-hex_libs     := -lconfig $(if $(have_elf),-lelf) $(if $(have_jansson),-ljansson)
+		$(if $(have_simavr),,hextools/without/boot.c) $(if $(have_elf),,hextools/without/elf.c) $(if $(have_jansson),,hextools/without/qmk.c)
+hex_libs     := -lconfig $(if $(have_simavr),-lsimavr -lelf) $(if $(have_elf),-lelf) $(if $(have_jansson),-ljansson)
 db_src       := $(filter-out $(db_main),$(wildcard db/*.c))
 station_src  := $(filter-out $(station_main),$(wildcard station/*.c station/*/*.c))
 bench_src    := $(filter-out $(bench_main),$(wildcard fixtures/bench/*.c))
@@ -156,10 +158,10 @@ man5      := $(wildcard configs/*.5)
 conf_dirs := $(filter-out udev completion deb,$(notdir $(patsubst %/,%,$(wildcard configs/*/))))
 bash_cmds := $(notdir $(programs))
 
-# The library for others: all of hextools but its commands. The words of a command line are read by
+# The library for others: all of hextools but its commands (and what only they need: the simulator). The words of a command line are read by
 # options.c, which releases use for numbers; its header is nobody else's business.
-lib_src  := $(filter-out hextools/cmd_%.c hextools/commands.c,$(hex_src))
-lib_hdr  := $(filter-out hextools/cmd_%.h hextools/commands.h hextools/options.h,$(wildcard hextools/*.h))
+lib_src  := $(filter-out hextools/cmd_%.c hextools/commands.c hextools/boot.c hextools/without/boot.c,$(hex_src))
+lib_hdr  := $(filter-out hextools/cmd_%.h hextools/commands.h hextools/boot.h hextools/options.h,$(wildcard hextools/*.h))
 lib_file := $(BUILD)/lib/libpogohex.a
 lib_pc   := $(BUILD)/lib/pogohex.pc
 lib_requires := libconfig $(if $(shell grep -l '<libelf' $(lib_src)),libelf) \

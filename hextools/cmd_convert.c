@@ -141,6 +141,7 @@ int cmd_convert(int argc, char **argv, struct pogo_error *err)
 		{"help", 'h', NULL, &want_help},
 		{"output", 'o', &convert.output, NULL},
 		{"to", 0, &convert.writing.format, NULL},
+		{"to-format", 0, &convert.writing.format, NULL}, /* as the other commands call it */
 		{"width", 0, &width, NULL},
 		{"address-bytes", 0, &address_bytes, NULL},
 		{"to-family", 0, &convert.writing.family, NULL},

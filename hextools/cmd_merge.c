@@ -10,6 +10,7 @@
 #include "hextools/fit.h"
 #include "hextools/format.h"
 #include "hextools/options.h"
+#include "hextools/outfile.h"
 #include "hextools/part.h"
 
 static const char help[] =
@@ -232,7 +233,8 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 		{"help", 'h', NULL, &want_help},	{"output", 'o', &merge.output, NULL},
 		{"part", 0, &merge.part, NULL},		{"overlap", 0, &overlap, NULL},
 		{"start", 0, &start, NULL},		{"configs", 0, &merge.configs, NULL},
-		{"to", 0, &merge.writing.format, NULL}, FORMAT_READ_SPECS(merge.reading),
+		{"to", 0, &merge.writing.format, NULL}, {"to-format", 0, &merge.writing.format, NULL},
+		FORMAT_READ_SPECS(merge.reading),
 		{NULL, 0, NULL, NULL},
 	};
 	if (options_parse(specs, argc, argv, &merge.count, err) != 0)

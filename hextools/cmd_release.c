@@ -135,6 +135,11 @@ static int check_words(const struct release_order *order, const struct source *s
 	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
 		if (needed[i].value == NULL)
 			return pogo_fail(err, POGO_INPUT, "release needs %s; see --help", needed[i].option);
+	const char *const inputs[] = {order->bootloader, order->application, order->eeprom};
+	const char *const outputs[] = {to->image, to->manifest, to->recipe};
+	for (size_t i = 0; i < 9; i++)
+		if (outfile_not_over(outputs[i / 3], inputs[i % 3], err) != 0)
+			return -1;
 	return 0;
 }
 

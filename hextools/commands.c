@@ -13,6 +13,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{"boot", cmd_boot},
 	{"check", cmd_check},
 	{"crc", cmd_crc},
 	{"crop", cmd_crop},
@@ -39,6 +40,7 @@ static const char help[] =
 	"  pogo-hex release --part P --bootloader B --app A -o OUT [...]\n"
 	"                                          a proved image with manifest and recipe\n"
 	"  pogo-hex check --part P IMAGE [...]     what is wrong with an image, before a board is touched\n"
+	"  pogo-hex boot --part P IMAGE [...]      whether it starts, on a simulated chip\n"
 	"  pogo-hex fuses --part P [L,H,E] [...]   what fuse bytes mean, bit by bit\n"
 	"  pogo-hex diff A B [--pages --part P]    where two images differ, byte by byte\n"
 	"  pogo-hex dump [--strings N] IN          bytes or strings by address\n"

@@ -8,6 +8,7 @@
 int pogo_hex_run(int argc, char **argv);
 
 /* The commands. argv[0] is the first word behind the command's name. 0, or -1 with *err. */
+int cmd_boot(int argc, char **argv, struct pogo_error *err);
 int cmd_check(int argc, char **argv, struct pogo_error *err);
 int cmd_convert(int argc, char **argv, struct pogo_error *err);
 int cmd_crc(int argc, char **argv, struct pogo_error *err);

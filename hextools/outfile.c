@@ -166,6 +166,29 @@ bool outfile_is_stdout(const char *path)
 	       st.st_ino == out.st_ino;
 }
 
+int outfile_not_over(const char *output, const char *input, struct pogo_error *err)
+{
+	struct stat from, to;
+	char plain[PATH_MAX];
+	if (output == NULL || input == NULL || outfile_is_stdout(output) || stat(output, &to) != 0 ||
+	    !S_ISREG(to.st_mode))
+		return 0;
+	snprintf(plain, sizeof plain, "%s", input);
+	char *offset = strrchr(plain, '@');
+	/* A file may have an @ in its name. */
+	if (stat(plain, &from) != 0 && offset != NULL) {
+		*offset = '\0';
+		if (stat(plain, &from) != 0)
+			return 0;
+	} else if (stat(plain, &from) != 0) {
+		return 0;
+	}
+	if (from.st_dev != to.st_dev || from.st_ino != to.st_ino)
+		return 0;
+	return pogo_fail(err, POGO_INPUT, "the output \"%.150s\" is the input \"%.150s\", which would be lost; write to another name",
+			 output, input);
+}
+
 /* Where the bytes will go: file->target, NULL for standard output; *direct if not through a temporary. */
 static int find_target(struct outfile *file, const char *path, bool *direct, struct pogo_error *err)
 {

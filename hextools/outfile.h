@@ -14,6 +14,10 @@ int outfile_write(const char *path, const void *data, size_t len, struct pogo_er
 /* Whether that path is standard output, also under another name (/dev/stdout). */
 bool outfile_is_stdout(const char *path);
 
+/* Is the output the very file that is an input, under whatever name? Then POGO_INPUT: what was released by somebody
+ * else would be gone. An input may be NULL or carry an @OFFSET. */
+int outfile_not_over(const char *output, const char *input, struct pogo_error *err);
+
 /* The same for bytes that a writer makes piece by piece, so that the whole is never in memory. What the
  * writer can refuse it refuses before its first byte, which on standard output nobody takes back. */
 typedef int outfile_writer(void *context, struct sink *sink, struct pogo_error *err);

@@ -9,6 +9,7 @@
 #include "hextools/digest.h"
 #include "hextools/fit.h"
 #include "hextools/fuses.h"
+#include "hextools/release_settings.h"
 #include "hextools/format.h"
 #include "hextools/ihex.h"
 #include "hextools/options.h"
@@ -96,7 +97,8 @@ static int read_inputs(const struct release_order *order, struct release *releas
 	    read_input(release, "application", order->application, &order->reading, err) != 0)
 		return -1;
 	for (size_t i = 0; i < 2; i++)
-		if (fit_check(release->part, &release->inputs[i].image, release->inputs[i].path, err) != 0)
+		if (release_take_settings(release, &release->inputs[i], err) != 0 ||
+		    fit_check(release->part, &release->inputs[i].image, release->inputs[i].path, err) != 0)
 			return -1;
 	if (order->eeprom == NULL)
 		return 0;
@@ -273,15 +275,39 @@ static void fit_bootsz(const struct release_order *order, struct release *releas
 	}
 }
 
+/* The command line and an input both say the fuses: they must be the same. */
+static int compare_fuses(const struct release *release, struct pogo_error *err)
+{
+	const struct release_settings *asked = &release->asked;
+	for (unsigned i = 0; i < release->part->fuse_count && asked->has_fuses; i++)
+		if (((release->fuses[i] ^ asked->fuses[i]) & release->part->fuse_mask[i]) != 0)
+			return pogo_fail(err, POGO_NO,
+					 "--fuses and \"%.150s\" say different things: fuse byte %u is 0x%02X there; give what "
+					 "is meant, or build the file for it",
+					 asked->path, i, asked->fuses[i]);
+	return 0;
+}
+
+static void take_asked_fuses(struct release *release)
+{
+	const uint8_t *fuses = release->asked.fuses;
+	memcpy(release->fuses, fuses, sizeof release->fuses);
+	release->has_fuses = true;
+	release_note(release, "fuses %02X,%02X,%02X taken from \"%.150s\"", fuses[0], fuses[1], fuses[2],
+		     release->asked.path);
+}
+
 static int choose_fuses(const struct release_order *order, struct release *release,
 			struct pogo_error *err)
 {
 	const struct part *part = release->part;
 	memset(release->fuses, 0xFF, sizeof release->fuses);
 	if (order->fuses != NULL) {
-		if (fuses_parse(part, order->fuses, release->fuses, err) != 0)
+		if (fuses_parse(part, order->fuses, release->fuses, err) != 0 || compare_fuses(release, err) != 0)
 			return -1;
 		release->has_fuses = true;
+	} else if (release->asked.has_fuses) {
+		take_asked_fuses(release);
 	} else if (release->family != NULL) {
 		const uint8_t *published = bootloader_fuses(release->family, release->file, part->name);
 		if (published == NULL)
@@ -305,6 +331,12 @@ static int choose_lock(const struct release_order *order, struct release *releas
 	int64_t value = 0;
 	char text[8];
 	release->lock = 0xFF;
+	if (order->lock == NULL && release->asked.has_lock) {
+		release->has_lock = true;
+		release->lock = release->asked.lock | (uint8_t)~release->part->lock_mask;
+		release_note(release, "lock 0x%02X taken from \"%.150s\"", release->lock, release->asked.path);
+		return 0;
+	}
 	if (order->lock == NULL) {
 		if (release->family != NULL && release->family->has_lock)
 			release_note(release, "lock bits stay open; for this bootloader --lock 0x%02X is recommended",
@@ -318,6 +350,9 @@ static int choose_lock(const struct release_order *order, struct release *releas
 		return pogo_fail(err, POGO_INPUT, "lock \"%.20s\" is no byte, written like 0xEF",
 				 order->lock);
 	uint8_t missing = (uint8_t)~release->part->lock_mask;
+	if (release->asked.has_lock && (((uint8_t)value ^ release->asked.lock) & release->part->lock_mask) != 0)
+		return pogo_fail(err, POGO_NO, "--lock and \"%.150s\" say different things: 0x%02X stands there",
+				 release->asked.path, release->asked.lock);
 	release->has_lock = true;
 	release->lock = (uint8_t)value | missing;
 	if (release->lock != (uint8_t)value)

@@ -33,6 +33,12 @@ struct release_input {
 	struct hex_image image;  /* where it stands in the release */
 };
 
+struct release_settings { /* what an input itself asks for */
+	const char *path; /* of that input, borrowed */
+	bool has_fuses, has_lock;
+	uint8_t fuses[PART_FUSES], lock;
+};
+
 struct release {
 	struct part *part;
 	struct bootloader_set known;
@@ -45,6 +51,7 @@ struct release {
 	const struct bootloader *family;      /* asked for or recognised, else NULL */
 	const struct bootloader_file *file;   /* recognised, else NULL */
 	uint32_t boot_start, boot_bytes;
+	struct release_settings asked;
 	bool has_fuses, has_lock;
 	uint8_t fuses[PART_FUSES], lock; /* bits that do not exist are 1 */
 	uint32_t crystal_hz;

@@ -13,6 +13,7 @@ build pc:libconfig      libconfig-dev     parts, recipes, station files
 build pc:ncursesw       libncurses-dev    the terminal view
 build pc:libelf         libelf-dev        reads ELF files
 build pc:jansson        libjansson-dev    reads QMK keyboard files
+build file:/usr/include/simavr/sim_avr.h libsimavr-dev  runs images on a simulated chip
 test  pc:cmocka         libcmocka-dev     unit tests
 test  cmd:jq            jq                tests read JSON
 test  cmd:sqlite3       sqlite3           tests look into the log
@@ -35,6 +36,10 @@ test  cmd:dpkg-shlibdeps dpkg-dev         finds what the packages depend on
 test  cmd:srec_cat      srecord           another tool, on the same images
 test  cmd:objcopy       binutils          another tool, on the same images
 test  file:/usr/lib/python3/dist-packages/intelhex/__init__.py python3-intelhex  another tool, on the same images
+test  cmd:avr-gcc       gcc-avr           makes applications for real bootloaders
+test  file:/usr/lib/avr/include/avr/io.h avr-libc  (with it)
+test  cmd:avr-objcopy   binutils-avr      (with it)
+test  file:/usr/share/arduino/hardware/arduino/avr/bootloaders/atmega/ATmegaBOOT_168_atmega328.hex arduino-core-avr  real bootloaders
 lint  cmd:clang         clang             the second compiler
 lint  cmd:clang-tidy    clang-tidy        static analysis
 lint  cmd:cppcheck      cppcheck          static analysis

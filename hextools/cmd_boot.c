@@ -1,0 +1,270 @@
+#include "hextools/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hextools/boot.h"
+#include "hextools/bootloader.h"
+#include "hextools/cmd_edit.h"
+#include "hextools/conf.h"
+#include "hextools/fit.h"
+#include "hextools/fuses.h"
+
+static const char help[] =
+	"pogo-hex boot --part P [--fuses L,H,E | --bootloader NAME] IMAGE[@OFFSET]\n"
+	"\n"
+	"Runs a merged image on a simulated chip from reset and tells whether it reaches the bootloader, then\n"
+	"the application's main loop: a loop in which nothing new is executed for a quarter of a second, or\n"
+	"sleep. Where the fuses start the application, the bootloader is then started by itself, as its pin\n"
+	"does. Needs simavr, which does not know all parts. Exit 1: it does not start.\n"
+	"\n"
+	"  --part P           a part of configs/parts, like atmega328p\n"
+	"  --fuses L,H,E      the fuse bytes (else the bootloader's, else those of a new chip)\n"
+	"  --bootloader NAME  take the fuses published for this bootloader, like caterina\n"
+	"  --crystal HZ       crystal on the board (default 16000000)\n"
+	"  --cycles N         give up after so many CPU cycles (default: twelve seconds)\n"
+	"  --configs DIR      folder with parts/ (else $POGOLINE_CONFIGS, else found)\n" FORMAT_READ_HELP EDIT_JSON_HELP;
+
+struct boot_job {
+	struct edit_job common;
+	const char *family, *crystal, *cycles;
+	struct boot_order order;
+	struct boot_result reset, pin; /* from reset; from the boot section */
+	bool expects_loader;           /* a reset leads there */
+	bool tried_pin, started, pin_started;
+	char sentence[400], pin_sentence[400];
+};
+
+/* ---- what to run */
+
+static int family_fuses(struct boot_job *job, struct pogo_error *err)
+{
+	struct bootloader_set set = {.count = 0};
+	char configs[4096];
+	int rc = -1;
+	if (conf_dir(job->common.configs, configs, sizeof configs, err) != 0 ||
+	    bootloader_load_all(configs, &set, err) != 0)
+		return -1;
+	const struct bootloader *family = bootloader_find(&set, job->family);
+	const uint8_t *fuses =
+		family != NULL ? bootloader_fuses(family, NULL, job->common.part->name) : NULL;
+	if (family == NULL)
+		pogo_fail(err, POGO_INPUT, "unknown bootloader \"%.40s\"; known are the files of configs/bootloaders",
+			  job->family);
+	else if (fuses == NULL)
+		pogo_fail(err, POGO_INPUT, "no fuses are published for %s on the %s; give --fuses", family->title,
+			  job->common.part->title);
+	else
+		rc = 0;
+	if (rc == 0)
+		memcpy(job->order.fuses, fuses, PART_FUSES);
+	bootloader_set_finish(&set);
+	return rc;
+}
+
+static int choose_fuses(struct boot_job *job, struct pogo_error *err)
+{
+	const struct edit_job *common = &job->common;
+	if (common->fuses != NULL && job->family != NULL)
+		return pogo_fail(err, POGO_INPUT, "--fuses and --bootloader both say the fuses; give one");
+	if (common->fuses != NULL)
+		return fuses_parse(common->part, common->fuses, job->order.fuses, err);
+	if (job->family != NULL)
+		return family_fuses(job, err);
+	memcpy(job->order.fuses, common->part->fuse_factory, PART_FUSES);
+	return 0;
+}
+
+static int prepare(struct boot_job *job, char **words, int count, struct pogo_error *err)
+{
+	struct edit_job *common = &job->common;
+	int64_t crystal, cycles;
+	if (common->part_name == NULL)
+		return pogo_fail(err, POGO_INPUT, "boot needs --part P");
+	if (edit_number(job->crystal, "--crystal", 0, 100000000, 16000000, &crystal, err) != 0 ||
+	    edit_number(job->cycles, "--cycles", 1, INT64_MAX, 0, &cycles, err) != 0 ||
+	    edit_job_open(common, words, count, 0, err) != 0)
+		return -1;
+	if (strcmp(common->part->family, "avr") != 0)
+		return pogo_fail(err, POGO_SYSTEM, "boot simulates AVRs, and the %s is none", common->part->title);
+	if (fit_check(common->part, &common->image, common->path, err) != 0 || choose_fuses(job, err) != 0)
+		return -1;
+	job->order.part = common->part;
+	job->order.image = &common->image;
+	job->order.crystal_hz = (uint32_t)crystal;
+	job->order.cycles = (uint64_t)cycles;
+	return 0;
+}
+
+/* ---- what came out */
+
+static double ms(const struct boot_result *result, uint64_t cycles)
+{
+	return (double)cycles * 1000 / result->frequency;
+}
+
+static const char *end_words(const struct boot_result *result)
+{
+	static const char *const words[] = {
+		[BOOT_LOOPS] = "settles in a loop",
+		[BOOT_SLEEPS] = "sleeps with interrupts off",
+		[BOOT_BUDGET] = "has not settled within the cycles",
+		[BOOT_BLANK] = "comes to a place without code",
+		[BOOT_CRASHED] = "crashes",
+	};
+	return words[result->end];
+}
+
+static bool rests(const struct boot_result *result)
+{
+	return result->end == BOOT_LOOPS || result->end == BOOT_SLEEPS;
+}
+
+static void put_trail(const struct boot_result *result, char *out, size_t size)
+{
+	size_t used = 0;
+	out[0] = '\0';
+	for (unsigned i = BOOT_TRAIL - result->trail_count; i < BOOT_TRAIL && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s0x%05" PRIX32, used > 0 ? " " : "",
+					 result->trail[i]);
+}
+
+static void judge_reset(struct boot_job *job)
+{
+	const struct boot_result *r = &job->reset;
+	char loader[80] = "", trail[BOOT_TRAIL * 10];
+	job->started = (!job->expects_loader || r->loader_entered) && r->application_entered && !r->in_loader && rests(r);
+	if (r->loader_entered)
+		snprintf(loader, sizeof loader, "the bootloader after %.3f ms, ", ms(r, r->loader_cycle));
+	if (job->started) {
+		snprintf(job->sentence, sizeof job->sentence,
+			 "starts: %sthe application after %.3f ms, which %s (0x%05" PRIX32 ")", loader,
+			 ms(r, r->application_cycle), end_words(r), r->trail[BOOT_TRAIL - 1]);
+		return;
+	}
+	put_trail(r, trail, sizeof trail);
+	snprintf(job->sentence, sizeof job->sentence, "does not start: %s%s %s after %.3f ms; last addresses %s", loader,
+		 r->in_loader ? "and that" : r->application_entered ? "the application" : "the chip", end_words(r),
+		 ms(r, r->cycles), r->trail_count > 0 ? trail : "none");
+}
+
+static void judge_pin(struct boot_job *job)
+{
+	const struct boot_result *r = &job->pin;
+	char trail[BOOT_TRAIL * 10];
+	job->pin_started = r->loader_entered && rests(r);
+	put_trail(r, trail, sizeof trail);
+	if (job->pin_started)
+		snprintf(job->pin_sentence, sizeof job->pin_sentence, "the bootloader, started by its pin, %s%s (0x%05" PRIX32 ")",
+			 end_words(r), r->in_loader ? "" : " of the application", r->trail[BOOT_TRAIL - 1]);
+	else
+		snprintf(job->pin_sentence, sizeof job->pin_sentence,
+			 "the bootloader, started by its pin, %s after %.3f ms; last addresses %s", end_words(r),
+			 ms(r, r->cycles), r->trail_count > 0 ? trail : "none");
+}
+
+static void json_run(struct jsonw *json, const char *key, const struct boot_result *r, bool started, const char *sentence)
+{
+	static const char *const ends[] = {"loops", "sleeps", "budget", "blank", "crashed"};
+	jsonw_open(json, key, '{');
+	jsonw_bool(json, "started", started);
+	jsonw_str(json, "end", ends[r->end]);
+	jsonw_int(json, "cpu_hz", r->frequency);
+	jsonw_int(json, "cycles", (int64_t)r->cycles);
+	jsonw_bool(json, "bootloader", r->loader_entered);
+	jsonw_int(json, "bootloader_cycle", (int64_t)r->loader_cycle);
+	jsonw_bool(json, "application", r->application_entered);
+	jsonw_int(json, "application_cycle", (int64_t)r->application_cycle);
+	jsonw_open(json, "last_addresses", '[');
+	for (unsigned i = BOOT_TRAIL - r->trail_count; i < BOOT_TRAIL; i++)
+		jsonw_int(json, NULL, r->trail[i]);
+	jsonw_close(json, ']');
+	jsonw_str(json, "text", sentence);
+	jsonw_close(json, '}');
+}
+
+static int report_json(const struct boot_job *job, struct pogo_error *err)
+{
+	struct jsonw json;
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '{');
+	jsonw_str(&json, "path", job->common.path);
+	jsonw_str(&json, "part", job->common.part->name);
+	json_run(&json, "reset", &job->reset, job->started, job->sentence);
+	if (job->tried_pin)
+		json_run(&json, "pin", &job->pin, job->pin_started, job->pin_sentence);
+	jsonw_close(&json, '}');
+	return edit_print_json(&json, err);
+}
+
+static int report_text(const struct boot_job *job, struct pogo_error *err)
+{
+	struct edit_text text;
+	if (edit_text_open(&text, err) != 0)
+		return -1;
+	fprintf(text.out, "%s on the %s at %g MHz %s\n", job->common.path, job->common.part->title,
+		job->reset.frequency / 1e6, job->sentence);
+	if (job->tried_pin)
+		fprintf(text.out, "%s\n", job->pin_sentence);
+	return edit_text_print(&text, NULL, err);
+}
+
+/* ---- the command */
+
+/* A bootloader that a reset does not lead to is entered by a pin (HWBE) or by a jump. */
+static bool has_other_entry(const struct boot_job *job)
+{
+	uint32_t start, bytes;
+	uint8_t first;
+	return !job->expects_loader && fuses_boot_section(job->order.part, job->order.fuses, &start, &bytes) &&
+	       part_bit(job->order.part, "HWBE") != NULL &&
+	       hex_image_read(job->order.image, start, &first, 1, 0xFF) == 1;
+}
+
+static int run_both(struct boot_job *job, struct pogo_error *err)
+{
+	job->expects_loader = fuses_boot_reset(job->order.part, job->order.fuses);
+	if (boot_run(&job->order, &job->reset, err) != 0)
+		return -1;
+	judge_reset(job);
+	if (!has_other_entry(job))
+		return 0;
+	job->tried_pin = true;
+	job->order.from_boot = true;
+	if (boot_run(&job->order, &job->pin, err) != 0)
+		return -1;
+	judge_pin(job);
+	return 0;
+}
+
+static int boot(struct boot_job *job, char **words, int count, struct pogo_error *err)
+{
+	if (prepare(job, words, count, err) != 0 || run_both(job, err) != 0)
+		return -1;
+	if ((job->common.json ? report_json : report_text)(job, err) != 0)
+		return -1;
+	if (job->started && (!job->tried_pin || job->pin_started))
+		return 0;
+	return pogo_fail(err, POGO_NO, "\"%.200s\" does not start as it should on the %s", job->common.path,
+			 job->common.part->title);
+}
+
+int cmd_boot(int argc, char **argv, struct pogo_error *err)
+{
+	struct boot_job job = {.family = NULL};
+	const struct option_spec specs[] = {EDIT_SPECS(job.common),
+					    EDIT_PART_SPECS(job.common),
+					    {"bootloader", 0, &job.family, NULL},
+					    {"crystal", 0, &job.crystal, NULL},
+					    {"cycles", 0, &job.cycles, NULL},
+					    {NULL, 0, NULL, NULL}};
+	int count;
+	if (options_parse(specs, argc, argv, &count, err) != 0)
+		return -1;
+	if (job.common.help)
+		return cmd_print(help, err);
+	int rc = boot(&job, argv, count, err);
+	edit_job_finish(&job.common);
+	return rc;
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Bootloaders as others released them (Debian's arduino-core-avr), merged with an application that avr-gcc makes here,
+# checked, and started on a simulated chip.
+cd "$(dirname "$0")/../.." && . tests/lib/line.sh
+hex=$BUILD/pogo-hex
+loaders=/usr/share/arduino/hardware/arduino/avr/bootloaders
+
+application() { # MCU: $work/MCU.hex, which blinks
+  avr-gcc -mmcu="$1" -DF_CPU=16000000UL -Os -o "$work/$1.elf" -x c - <<'C' && avr-objcopy -O ihex "$work/$1.elf" "$work/$1.hex"
+#include <avr/io.h>
+#include <util/delay.h>
+int main(void)
+{
+	DDRB = 0x20;
+	for (;;) {
+		PORTB ^= 0x20;
+		_delay_ms(1);
+	}
+}
+C
+}
+says() { # EXIT WORDS COMMAND…: exits so, and says so
+  local want=$1 words=$2 status
+  shift 2
+  "$@" >"$work/said" 2>&1
+  status=$?
+  cat "$work/said"
+  [ $status -eq "$want" ] && grep -qF -- "$words" "$work/said"
+}
+# real NAME PART MCU FUSES LOADER: merged, checked, started
+real() {
+  local name=$1 part=$2 fuses=$4 loader=$loaders/$5
+  ok "$name: an application" application "$3"
+  ok "$name: a release" "$hex" release --part "$part" --bootloader "$loader" --app "$work/$3.hex" --fuses "$fuses" -o "$work/$name.hex"
+  ok "$name: no finding forbids it" "$hex" check --part "$part" --fuses "$fuses" "$work/$name.hex"
+  ok "$name: the bootloader, then the application's loop" says 0 "starts: the bootloader after 0.000 ms, the application after" \
+    "$hex" boot --part "$part" --fuses "$fuses" "$work/$name.hex"
+}
+real ATmegaBOOT_328 atmega328p atmega328p FF,DA,FD atmega/ATmegaBOOT_168_atmega328.hex
+real ATmegaBOOT_328_8MHz atmega328p atmega328p FF,DA,FD atmega/ATmegaBOOT_168_atmega328_pro_8MHz.hex
+real ATmegaBOOT_168 atmega168p atmega168p FF,DD,F8 atmega/ATmegaBOOT_168_diecimila.hex
+real ATmegaBOOT_8 atmega8a atmega8 FF,DA atmega8/ATmegaBOOT.hex
+real optiboot_8 atmega8a atmega8 FF,DC optiboot/optiboot_atmega8.hex
+
+# Debian builds optiboot anew, with a compiler that makes it too long: it runs over its own version word at the end
+# of the flash, and past it. Everybody who flashes that file gets a bootloader with a hole in it; we refuse it.
+for part in 168p 328p; do
+  ok "Debian's optiboot for ATmega${part%p} gives one byte two values" says 2 "which line 32 set to 90" \
+    "$hex" release --part "atmega$part" --bootloader "$loaders/optiboot/optiboot_atmega${part%p}.hex" \
+    --app "$work/atmega$part.hex" --fuses FF,DE,FD -o "$work/none.hex"
+done
+ok "and srec_cat says so too" says 1 "multiple 0x00007FFE values" srec_cat "$loaders/optiboot/optiboot_atmega328.hex" -intel -o /dev/null -intel
+
+# An Atmel "production ELF": code, EEPROM, fuses, lock and signature in one file.
+avr-gcc -mmcu=atmega328p -Os -o "$work/all.elf" -x c - <<'C'
+#include <avr/io.h>
+#include <avr/fuse.h>
+#include <avr/lock.h>
+#include <avr/signature.h>
+#include <avr/eeprom.h>
+FUSES = {.low = 0xFF, .high = 0xDA, .extended = 0xFD};
+LOCKBITS = 0xEF;
+uint8_t EEMEM number[4] = {1, 2, 3, 4};
+int main(void)
+{
+	for (;;)
+		PORTB ^= eeprom_read_byte(number);
+}
+C
+loader=$loaders/atmega/ATmegaBOOT_168_atmega328.hex
+elf() { "$hex" release --part atmega328p --bootloader "$loader" --app "$work/all.elf" -o "$work/all.hex" --recipe "$work/all.cfg" "$@"; }
+ok "a production ELF: its fuses are taken" says 0 "fuses FF,DA,FD taken from" elf
+ok "and its lock byte" grep -q "lock = 0xEF" "$work/all.cfg"
+ok "and its EEPROM" says 0 "0x810000" "$hex" info "$work/all.hex"
+ok "and it starts" says 0 "starts: the bootloader" "$hex" boot --part atmega328p --fuses FF,DA,FD "$work/all.hex"
+ok "other fuses on the command line contradict it" says 1 "say different things" elf --fuses FF,DE,FD
+ok "another lock byte too" says 1 "say different things" elf --lock CF
+ok "another part's signature" says 1 "was built for signature 1E 95 0F" \
+  "$hex" release --part atmega328 --bootloader "$loader" --app "$work/all.elf" -o "$work/none.hex"
+cp "$loader" "$work/loader.hex"
+ok "a release does not write over its own bootloader" says 2 "which would be lost" \
+  "$hex" release --part atmega328p --bootloader "$work/loader.hex" --app "$work/atmega328p.hex" --fuses FF,DA,FD -o "$work/loader.hex"
+ok "which is as it was" cmp "$loader" "$work/loader.hex"
+
+# What does not start.
+image=$work/ATmegaBOOT_328.hex
+ok "BOOTRST unprogrammed: the application alone" says 0 "starts: the application after 0.000 ms" "$hex" boot --part atmega328p --fuses FF,DB,FD "$image"
+ok "BOOTSZ for another section" says 1 "comes to a place without code" "$hex" boot --part atmega328p --fuses FF,DE,FD "$image"
+ok "no application" says 1 "and that comes to a place without code" \
+  "$hex" boot --part atmega328p --fuses FF,DA,FD "$loaders/atmega/ATmegaBOOT_168_atmega328.hex"
+ok "too few cycles, with the last addresses" says 1 "last addresses 0x07" "$hex" boot --part atmega328p --fuses FF,DA,FD --cycles 1000 "$image"
+"$hex" crop -o "$work/cut.hex" 0x0000-0x005F 0x7800-0x7FFF "$image"
+ok "an application that was cut" says 1 "does not start" "$hex" boot --part atmega328p --fuses FF,DA,FD "$work/cut.hex"
+"$hex" fill -o "$work/long.hex" --with 0C94 0x0100-0x7810 "$work/atmega328p.hex"
+ok "an application over the bootloader is refused before" says 1 "0x07800" "$hex" release --part atmega328p \
+  --bootloader "$loaders/atmega/ATmegaBOOT_168_atmega328.hex" --app "$work/long.hex" --fuses FF,DA,FD -o "$work/none.hex"
+ok "a part that simavr lacks" says 3 "simavr does not simulate the AT90USB1286" "$hex" boot --part at90usb1286 "$image"
+ok "an external clock of no speed" says 2 "no clock" "$hex" boot --part atmega328p --fuses E0,DA,FD --crystal 0 "$image"
+ok "no part" says 2 "boot needs --part" "$hex" boot "$image"
+
+# A bootloader that its pin starts, where a reset starts the application.
+"$hex" release --part atmega32u4 --bootloader fixtures/images/demo_bootloader.hex --app fixtures/images/demo_firmware.hex \
+  --fuses 5E,D9,F3 -o "$work/dfu.hex" >/dev/null
+ok "by its pin" says 0 "the bootloader, started by its pin, settles in a loop" "$hex" boot --part atmega32u4 --bootloader atmel-dfu "$work/dfu.hex"
+check_eq "as JSON" "$("$hex" boot --json --part atmega32u4 --fuses FF,D8,FB "$work/dfu.hex" | jq -c '[.reset.started, .reset.end, .reset.bootloader]')" '[true,"loops",true]'
+finish
