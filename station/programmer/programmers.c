@@ -4,6 +4,7 @@
 
 const struct programmer_driver *const programmer_drivers[] = {
         &programmer_usbasp,
+        &programmer_usbtiny,
         NULL,
 };
 
