@@ -48,10 +48,11 @@ static void rig_start(struct rig *rig, const struct bench_operator_setup *how, c
 	    part_load(configs, "atmega32u4", &rig->part, &err) != 0 ||
 	    bench_faults_parse(faults, 8, rig->part->flash_bytes, &rig->faults, &err) != 0)
 		fail_msg("%s", err.text);
+	struct bench_place places[BENCH_POSITIONS];
+	for (unsigned i = 0; i < BENCH_POSITIONS; i++)
+		places[i] = (struct bench_place){pod_usbasp_create, "2011", rig->part};
 	struct bench_setup setup = {.positions = 8,
-	                            .make_pod = pod_usbasp_create,
-	                            .part = rig->part,
-	                            .firmware = "2011",
+	                            .places = places,
 	                            .crystal_hz = 16000000,
 	                            .seed = 1,
 	                            .fast = true,

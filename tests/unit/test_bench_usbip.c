@@ -35,10 +35,11 @@ static void rig_start_firmware(struct rig *rig, unsigned positions, bool fast, c
 	if (conf_dir(NULL, configs, sizeof configs, &err) != 0 ||
 	    part_load(configs, "atmega32u4", &rig->part, &err) != 0)
 		fail_msg("%s", err.text);
+	struct bench_place places[BENCH_POSITIONS];
+	for (unsigned i = 0; i < BENCH_POSITIONS; i++)
+		places[i] = (struct bench_place){pod_usbasp_create, firmware, rig->part};
 	struct bench_setup setup = {.positions = positions,
-	                            .make_pod = pod_usbasp_create,
-	                            .part = rig->part,
-	                            .firmware = firmware,
+	                            .places = places,
 	                            .crystal_hz = 16000000,
 	                            .seed = 1,
 	                            .fast = fast};
