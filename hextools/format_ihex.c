@@ -5,13 +5,21 @@
 
 #include "hextools/ihex.h"
 
-/* The mark, perhaps behind blanks and blank lines; a saved "save as UTF-8" does not hide it either. */
+enum { LOOK = 11 /* characters of the shortest record */ };
+
+/* The mark, the two digits of a length, and text behind them: a raw image may well begin with ":3". Perhaps behind
+ * blanks and blank lines; a saved "save as UTF-8" does not hide it either. */
 static bool ihex_detect(const uint8_t *head, size_t len)
 {
 	size_t i = len >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 	while (i < len && strchr(" \t\r\n", head[i]) != NULL && head[i] != '\0')
 		i++;
-	return i + 1 < len && head[i] == ':' && isxdigit(head[i + 1]);
+	if (i + 2 >= len || head[i] != ':' || !isxdigit(head[i + 1]) || !isxdigit(head[i + 2]))
+		return false;
+	for (size_t k = i + 3; k < len && k < i + LOOK; k++)
+		if (!isprint(head[k]) && strchr("\t\r\n", head[k]) == NULL)
+			return false;
+	return true;
 }
 
 static int read_ihex(struct instream *in, const struct format_reading *reading, struct hex_image *image,

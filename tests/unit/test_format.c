@@ -146,6 +146,25 @@ static void files_are_seen_by_their_content(void **state)
 	assert_true(rows > 15);
 }
 
+/* A raw image whose first bytes are those of a record's length, found by a differential run. */
+static void a_raw_image_may_begin_like_a_record(void **state)
+{
+	(void)state;
+	static const uint8_t raw[12] = {':', '3', '3', 0xFF, 0x9F, 0x02, 'S', '1', 0, 1, 2, 3};
+	for (size_t from = 0; from < 2; from++) {
+		const struct format_reading reading = {.format = NULL};
+		struct hex_image image;
+		struct format_origin origin;
+		uint8_t bytes[12];
+		memcpy(bytes, raw, sizeof bytes);
+		bytes[2] = from == 0 ? '3' : 0xFF;
+		hex_image_init(&image);
+		assert_int_equal(format_read_memory(bytes, sizeof bytes, "x.bin@0x100", &reading, &image, &origin, NULL), 0);
+		assert_string_equal(format_name(origin.format), "binary");
+		hex_image_finish(&image);
+	}
+}
+
 static void refuse(const char *data, size_t len, const char *word, const char *format, const char *phrase)
 {
 	struct hex_image image;
@@ -266,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(files_are_seen_by_their_content),
+		cmocka_unit_test(a_raw_image_may_begin_like_a_record),
 		cmocka_unit_test(nothing_is_guessed),
 		cmocka_unit_test(lenient_says_each_oddity),
 		cmocka_unit_test(writers_refuse_first),
