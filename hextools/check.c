@@ -93,7 +93,7 @@ static int take_bootloader(const struct check_order *order, struct check *check,
 
 static int take_words(const struct check_order *order, struct check *check, struct pogo_error *err)
 {
-	if (part_load(order->configs, order->part, &check->part, err) != 0 ||
+	if (part_load_avr(order->configs, order->part, "check", &check->part, err) != 0 ||
 	    bootloader_load_all(order->configs, &check->known, err) != 0)
 		return -1;
 	if (order->fuses != NULL) {

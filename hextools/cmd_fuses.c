@@ -281,7 +281,7 @@ static int run(const struct order *order, struct pogo_error *err)
 	struct bootloader_set set = {.count = 0};
 	struct part *part;
 	if (conf_dir(order->configs, configs, sizeof configs, err) != 0 ||
-	    part_load(configs, order->part, &part, err) != 0)
+	    part_load_avr(configs, order->part, "fuses", &part, err) != 0)
 		return -1;
 	int rc = order->bootloader != NULL ? bootloader_load_all(configs, &set, err) : 0;
 	if (rc == 0)

@@ -554,6 +554,18 @@ int part_load(const char *configs, const char *name, struct part **out, struct p
 	return 0;
 }
 
+int part_load_avr(const char *configs, const char *name, const char *what, struct part **out, struct pogo_error *err)
+{
+	if (part_load(configs, name, out, err) != 0)
+		return -1;
+	if (strcmp((*out)->family, "avr") == 0)
+		return 0;
+	pogo_fail(err, POGO_INPUT, "%s is for AVRs, and the %s is none", what, (*out)->title);
+	free(*out);
+	*out = NULL;
+	return -1;
+}
+
 void part_free_all(struct part **parts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

@@ -81,6 +81,10 @@ int part_load(const char *configs, const char *name, struct part **out, struct p
 int part_load_all(const char *configs, struct part ***parts, size_t *count, struct pogo_error *err);
 void part_free_all(struct part **parts, size_t count);
 
+/* Loads a part for work that only AVRs have (fuses, boot sections): another family is POGO_INPUT, `what` in the
+ * sentence. */
+int part_load_avr(const char *configs, const char *name, const char *what, struct part **out, struct pogo_error *err);
+
 /* Does an image's data at this address belong to the EEPROM (else to the flash)? */
 bool part_in_eeprom(const struct part *part, uint32_t address);
 

@@ -568,7 +568,7 @@ static int make(const struct release_order *order, struct release *release, stru
 {
 	release->crystal_hz = order->crystal_hz;
 	release->external_clock = order->external_clock;
-	if (part_load(order->configs, order->part, &release->part, err) != 0 ||
+	if (part_load_avr(order->configs, order->part, "release", &release->part, err) != 0 ||
 	    bootloader_load_all(order->configs, &release->known, err) != 0 ||
 	    find_family(order, release, err) != 0 || read_inputs(order, release, err) != 0 ||
 	    keep_boot_section(order, release, err) != 0 || recognise(release, err) != 0 ||

@@ -244,6 +244,10 @@ static void stm32_is_a_family_of_its_own(void **state)
 		/* Its flash lies above the place where an AVR's EEPROM stands in an image. */
 		assert_false(part_in_eeprom(part, 0x08000000));
 		free(part);
+		struct pogo_error err;
+		assert_int_equal(part_load_avr("configs", densities[i].name, "fuses", &part, &err), -1);
+		assert_int_equal(err.kind, POGO_INPUT);
+		assert_non_null(strstr(err.text, "fuses is for AVRs"));
 	}
 }
 
