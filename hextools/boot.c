@@ -101,7 +101,7 @@ static void load_memories(const struct run *run)
 /* A polled UART would sleep in real time, and what is sent would go to standard output. */
 static void quieten_uarts(avr_t *avr)
 {
-	for (char name = '0'; name <= '3'; name++) {
+	for (int name = '0'; name <= '3'; name++) {
 		uint32_t flags = 0;
 		if (avr_ioctl(avr, AVR_IOCTL_UART_GET_FLAGS(name), &flags) != 0)
 			continue;

@@ -205,7 +205,9 @@ static uint64_t put_base(FILE *out, const struct dialect *dialect, uint64_t base
 			wanted = record->addr & ~UINT64_C(15);
 		value = (unsigned)(wanted >> 4);
 	}
-	if (wanted == base)
+	/* Below 64 KiB a record may only cross the edge when a base, even of 0, says that the file is linear. */
+	int crosses = record->addr % 0x10000 + record->len > 0x10000;
+	if (wanted == base && !(base == 0 && crosses))
 		return base;
 	const uint8_t byte[2] = {(uint8_t)(value >> 8), (uint8_t)value};
 	put_ihex(out, dialect, dialect->base == BASE_SEGMENT ? 2 : 4, 0, byte, 2);
