@@ -43,7 +43,7 @@ ok "the chip holds what avrdude wrote" judge_peer "$work/small.hex" atmega32a 1F
 "$BUILD"/pogo-hex merge -o "$work/1286.hex" $demo/demo1286_firmware.hex $demo/demo1286_bootloader.hex
 "$BUILD"/pogo-hex crop -o "$work/1286.hex" 0-0x7FF 0x1E000-0x1E3FF "$work/1286.hex"
 ok "avrdude does an AT90USB1286" peer at90usb1286 usb1286 1 5E,D9,F3 EF "$work/1286.hex"
-ok "the chip holds what avrdude wrote, above 64 KiB too" judge_peer "$work/1286.hex" at90usb1286 1 5E,D9,F3 EF
+ok "the chip holds what avrdude wrote, above 64 KiB too" judge_peer "$work/1286.hex" at90usb1286 5E,D9,F3 EF
 
 # --- one board each, real time, same device, same SCK: who is faster from board to result?
 fuses=5E,D9,F3
