@@ -244,15 +244,15 @@ static void transfers_go_both_ways(void **state)
 	       NULL); /* SET_CONFIGURATION */
 	assert_int_equal(answer(fd, false).status, 0);
 	submit(fd, 2, 3, 0, capabilities, NULL);
-	submit(fd, 2, 4, 1, get_device, NULL); /* no such endpoint */
-	submit(fd, 2, 5, 0, (const uint8_t[8]){0x23, 3, 4, 0, 1, 0, 0, 0}, NULL); /* port reset */
 	reply = answer(fd, true);
 	assert_int_equal(reply.seqnum, 3);
 	assert_int_equal(reply.actual, 4);
+	submit(fd, 2, 4, 1, get_device, NULL); /* no such endpoint */
 	reply = answer(fd, true);
 	assert_int_equal(reply.seqnum, 4);
 	assert_int_equal(reply.status, -32);
 	assert_int_equal(reply.actual, 0);
+	submit(fd, 2, 5, 0, (const uint8_t[8]){0x23, 3, 4, 0, 1, 0, 0, 0}, NULL); /* port reset */
 	assert_int_equal(answer(fd, false).status, 0);
 	unlink_urb(fd, 2, 6, 3); /* long answered */
 	reply = answer(fd, false);
