@@ -16,10 +16,12 @@ struct rig {
 	uint32_t length;
 };
 
-static enum pod_outcome control(struct rig *rig, uint8_t type, uint8_t request, uint16_t value, uint16_t length)
+static enum pod_outcome control(struct rig *rig, uint8_t type, uint8_t request, uint16_t value,
+                                uint16_t length)
 {
-	struct pod_control transfer = {.setup = {type, request, (uint8_t)value, (uint8_t)(value >> 8), 0, 0,
-	                                         (uint8_t)length, (uint8_t)(length >> 8)},
+	struct pod_control transfer = {.setup = {type, request, (uint8_t)value,
+	                                         (uint8_t)(value >> 8), 0, 0, (uint8_t)length,
+	                                         (uint8_t)(length >> 8)},
 	                               .data = rig->answer,
 	                               .start_ns = rig->now};
 	enum pod_outcome outcome = rig->pod->ops->control(rig->pod, &transfer);
@@ -118,7 +120,7 @@ static uint8_t status_of(struct rig *rig, const void *bytes, uint32_t length)
 	return rig->answer[1];
 }
 
-#define STATUS(rig, ...)                                                                                       \
+#define STATUS(rig, ...)                                                                           \
 	status_of(rig, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static uint8_t enter(struct rig *rig)
@@ -158,11 +160,19 @@ static uint8_t pattern(uint32_t at)
 	return (uint8_t)(at * 7 + (at >> 8) * 31 + 1);
 }
 
-static uint8_t program(struct rig *rig, uint8_t code, uint32_t at, uint32_t count, uint8_t mode, bool empty)
+static uint8_t program(struct rig *rig, uint8_t code, uint32_t at, uint32_t count, uint8_t mode,
+                       bool empty)
 {
-	uint8_t message[10 + 256] = {code, (uint8_t)(count >> 8), (uint8_t)count, mode, 10,
-	                             code == 0x13 ? 0x40 : 0xC1, code == 0x13 ? 0x4C : 0xC2,
-	                             code == 0x13 ? 0x20 : 0xA0, 0xFF, 0xFF};
+	uint8_t message[10 + 256] = {code,
+	                             (uint8_t)(count >> 8),
+	                             (uint8_t)count,
+	                             mode,
+	                             10,
+	                             code == 0x13 ? 0x40 : 0xC1,
+	                             code == 0x13 ? 0x4C : 0xC2,
+	                             code == 0x13 ? 0x20 : 0xA0,
+	                             0xFF,
+	                             0xFF};
 	for (uint32_t i = 0; i < count; i++)
 		message[10 + i] = pattern(at + i);
 	if (!empty)
@@ -175,7 +185,9 @@ static uint8_t program(struct rig *rig, uint8_t code, uint32_t at, uint32_t coun
 
 static void expect_read(struct rig *rig, uint8_t code, uint32_t at, uint32_t count)
 {
-	assert_int_equal(STATUS(rig, code, (uint8_t)(count >> 8), (uint8_t)count, code == 0x14 ? 0x20 : 0xA0), 0);
+	assert_int_equal(STATUS(rig, code, (uint8_t)(count >> 8), (uint8_t)count,
+	                        code == 0x14 ? 0x20 : 0xA0),
+	                 0);
 	assert_int_equal(rig->length, count + 3);
 	for (uint32_t i = 0; i < count; i++)
 		assert_int_equal(rig->answer[2 + i], pattern(at + i));
@@ -213,7 +225,8 @@ static void it_describes_itself(void **state)
 			constant &= rig->answer[2 + 2 * k] == "000200012345"[k];
 		assert_int_equal(constant, i == 1);
 		assert_int_equal(control(rig, 0x80, 6, 0x0304, 255), POD_STALL);
-		assert_int_equal(control(rig, 0xC0, 1, 0, 4), POD_STALL); /* knows no vendor requests */
+		assert_int_equal(control(rig, 0xC0, 1, 0, 4),
+		                 POD_STALL); /* knows no vendor requests */
 		close_rig(rig);
 	}
 	assert_null(pod_mkii_create(&(struct pod_options){.firmware = "mk3"}));
@@ -225,7 +238,8 @@ static void two_genuine_ones_differ(void **state)
 	struct rig *a = open_rig("genuine", NULL, false);
 	struct pod_options options = {.seed = 10};
 	struct pod *b = pod_mkii_create(&options);
-	struct pod_control transfer = {.setup = {0x80, 6, 3, 3, 0, 0, 255, 0}, .data = (uint8_t[255]){0}};
+	struct pod_control transfer = {.setup = {0x80, 6, 3, 3, 0, 0, 255, 0},
+	                               .data = (uint8_t[255]){0}};
 	b->ops->power(b, true, 0);
 	assert_int_equal(b->ops->control(b, &transfer), POD_DONE);
 	assert_int_equal(control(a, 0x80, 6, 0x0303, 255), POD_DONE);
@@ -241,7 +255,10 @@ static void it_signs_on_and_knows_its_parameters(void **state)
 		struct rig *rig = open_rig(firmwares[i], "atmega32u4", true);
 		assert_int_equal(STATUS(rig, 0x01), 0);
 		assert_int_equal(rig->length, 13);
-		assert_memory_equal(rig->answer + 2, "\x0A" "AVRISP_MK2", 11);
+		assert_memory_equal(rig->answer + 2,
+		                    "\x0A"
+		                    "AVRISP_MK2",
+		                    11);
 		assert_int_equal(parameter(rig, 0x91), 1);
 		assert_int_equal(parameter(rig, 0x92), 0x18);
 		assert_int_equal(parameter(rig, 0x94), i == 0 ? 50 : 33);
@@ -257,7 +274,8 @@ static void it_signs_on_and_knows_its_parameters(void **state)
 	}
 }
 
-/* Without a configuration there are no bulk endpoints; a reset takes it away and leaves the rest. */
+/* Without a configuration there are no bulk endpoints; a reset takes it away and leaves the rest.
+ */
 static void a_bus_reset_keeps_what_was_set(void **state)
 {
 	(void)state;
@@ -292,9 +310,11 @@ static void a_whole_board(void **state)
 			assert_int_equal(rig->answer[2], rig->part->signature[k]);
 		}
 		load_address(rig, 0x100);
-		for (uint32_t page = 0; page < 4; page++) /* one address for the run; RDY/BSY, timed, by value */
+		for (uint32_t page = 0; page < 4;
+		     page++) /* one address for the run; RDY/BSY, timed, by value */
 			assert_int_equal(program(rig, 0x13, 0x200 + 128 * page, 128,
-			                         (const uint8_t[]){0xC1, 0x91, 0xA1, 0xC1}[page], false),
+			                         (const uint8_t[]){0xC1, 0x91, 0xA1, 0xC1}[page],
+			                         false),
 			                 0);
 		load_address(rig, 0x100);
 		expect_read(rig, 0x14, 0x200, 256);
@@ -333,8 +353,8 @@ static void word_mode_writes_byte_by_byte(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		uint8_t at = (uint8_t)(0x20 + 4 * i);
 		load_address(rig, at);
-		assert_int_equal(STATUS(rig, 0x15, 0, 2, modes[i], 10, 0xC0, 0, 0xA0, 0xFF, 0xFF, pattern(at),
-		                        pattern(at + 1u)),
+		assert_int_equal(STATUS(rig, 0x15, 0, 2, modes[i], 10, 0xC0, 0, 0xA0, 0xFF, 0xFF,
+		                        pattern(at), pattern(at + 1u)),
 		                 0);
 		load_address(rig, at);
 		expect_read(rig, 0x16, at, 2);
@@ -366,8 +386,8 @@ static void above_64_kib_there_is_nothing_special(void **state)
 	close_rig(rig);
 }
 
-/* Bit 31 of an address, and each crossing of 64 Ki words, makes it send 4D before the next access: seen here
- * by its 32 clocks of 4 us. */
+/* Bit 31 of an address, and each crossing of 64 Ki words, makes it send 4D before the next access:
+ * seen here by its 32 clocks of 4 us. */
 static void the_extended_address_is_loaded(void **state)
 {
 	(void)state;
@@ -440,7 +460,8 @@ static void messages_of_whole_packets(void **state)
 	struct rig *rig = open_rig("genuine", "atmega32u4", true);
 	start_erased(rig, 5);
 	load_address(rig, 0x100);
-	assert_int_equal(program(rig, 0x13, 0x200, 54, 0x01, true), 0); /* 64 bytes and an empty packet */
+	assert_int_equal(program(rig, 0x13, 0x200, 54, 0x01, true),
+	                 0); /* 64 bytes and an empty packet */
 	uint8_t head[64] = {0x13, 0, 54, 0x01, 10, 0x40, 0x4C, 0x20, 0xFF, 0xFF};
 	send(rig, head, 64); /* without it the genuine one waits for the rest */
 	assert_false(collect(rig));
@@ -458,14 +479,16 @@ static void messages_of_whole_packets(void **state)
 	load_address(rig, 0x100);
 	assert_int_equal(program(rig, 0x13, 0x200, 54, 0x01, true), 0);
 	int64_t begin = rig->now;
-	assert_int_equal(program(rig, 0x13, 0x236, 54, 0x01, false), 0); /* 100 ms later it goes on without */
+	assert_int_equal(program(rig, 0x13, 0x236, 54, 0x01, false),
+	                 0); /* 100 ms later it goes on without */
 	assert_in_range(rig->now - begin, 100000000, 120000000);
 	begin = rig->now;
 	assert_int_equal(program(rig, 0x13, 0x26C, 20, 0x81 | 0x40, false), 0);
 	assert_in_range(rig->now - begin, 0, 20000000);
 	load_address(rig, 0x100);
 	expect_read(rig, 0x14, 0x200, 128);
-	assert_int_equal(STATUS(rig, 0x13, 1, 1, 0xC1, 10, 0x40, 0x4C, 0x20, 0xFF, 0xFF), 0xC0); /* 257 bytes */
+	assert_int_equal(STATUS(rig, 0x13, 1, 1, 0xC1, 10, 0x40, 0x4C, 0x20, 0xFF, 0xFF),
+	                 0xC0); /* 257 bytes */
 	/* whatever stands behind what a command needs is thrown away */
 	assert_int_equal(STATUS(rig, 0x03, 0x91, 9, 9, 9), 0);
 	assert_int_equal(violations(rig), 0);

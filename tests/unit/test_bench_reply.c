@@ -109,7 +109,8 @@ static void a_fault_waits_until_it_can_show(void **state)
 	assert_int_equal(talk.reply.length, 5);
 }
 
-/* Whatever the firmware answers and however much room there is, nothing outside the room is touched. */
+/* Whatever the firmware answers and however much room there is, nothing outside the room is
+ * touched. */
 static void any_length_is_safe(void **state)
 {
 	(void)state;
@@ -126,7 +127,8 @@ static void any_length_is_safe(void **state)
 		size_t room = (seed >> 12) % (sizeof bytes - 1);
 		memset(bytes, (int)(seed >> 24), sizeof bytes);
 		bytes[room] = 0xA5;
-		struct reply reply = {.bytes = bytes, .length = room ? seed % room : 0, .room = room};
+		struct reply reply = {
+		        .bytes = bytes, .length = room ? seed % room : 0, .room = room};
 		reply_faults_apply(&faults, &history, &reply);
 		assert_true(reply.length <= room);
 		assert_int_equal(bytes[room], 0xA5);
@@ -136,8 +138,8 @@ static void any_length_is_safe(void **state)
 static void words_out_of_range_are_refused(void **state)
 {
 	(void)state;
-	static const char *const wrong[] = {"reply-lost",      "reply-lost=0", "reply-late=3",
-	                                    "reply-late=3.0",  "reply-cut=x",  "reply-long=1.2",
+	static const char *const wrong[] = {"reply-lost",          "reply-lost=0", "reply-late=3",
+	                                    "reply-late=3.0",      "reply-cut=x",  "reply-long=1.2",
 	                                    "reply-late=1.600001", "reply-=1"};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		struct bench_fault_set set = {0};

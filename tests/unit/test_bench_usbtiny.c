@@ -18,7 +18,21 @@ struct rig {
 };
 
 enum { IN = 0xC0, OUT = 0x40 };
-enum { ECHO, READ, WRITE, CLR, SET, POWERUP, POWERDOWN, SPI, POLL_BYTES, FLASH_READ, FLASH_WRITE, EEPROM_READ, EEPROM_WRITE };
+enum {
+	ECHO,
+	READ,
+	WRITE,
+	CLR,
+	SET,
+	POWERUP,
+	POWERDOWN,
+	SPI,
+	POLL_BYTES,
+	FLASH_READ,
+	FLASH_WRITE,
+	EEPROM_READ,
+	EEPROM_WRITE
+};
 
 static struct rig open_rig(const char *firmware, const char *part_name, bool charge)
 {
@@ -48,11 +62,12 @@ static void close_rig(struct rig *rig)
 	rig->pod->ops->destroy(rig->pod);
 }
 
-static enum pod_outcome ask(struct rig *rig, uint8_t type, uint8_t request, uint32_t p, uint16_t length)
+static enum pod_outcome ask(struct rig *rig, uint8_t type, uint8_t request, uint32_t p,
+                            uint16_t length)
 {
 	struct pod_control transfer = {
-	        .setup = {type, request, (uint8_t)p, (uint8_t)(p >> 8), (uint8_t)(p >> 16), (uint8_t)(p >> 24),
-	                  (uint8_t)length, (uint8_t)(length >> 8)},
+	        .setup = {type, request, (uint8_t)p, (uint8_t)(p >> 8), (uint8_t)(p >> 16),
+	                  (uint8_t)(p >> 24), (uint8_t)length, (uint8_t)(length >> 8)},
 	        .data = rig->data,
 	        .start_ns = rig->now,
 	};
@@ -104,11 +119,13 @@ static uint8_t pattern(uint32_t at)
 	return (uint8_t)(at * 7 + (at >> 8) * 31 + 1);
 }
 
-static void write_block(struct rig *rig, uint8_t request, uint32_t at, uint16_t length, uint16_t timeout_us)
+static void write_block(struct rig *rig, uint8_t request, uint32_t at, uint16_t length,
+                        uint16_t timeout_us)
 {
 	for (uint32_t i = 0; i < length; i++)
 		rig->data[i] = pattern(at + i);
-	assert_int_equal(ask(rig, OUT, request, timeout_us | (at & 0xFFFF) << 16, length), POD_DONE);
+	assert_int_equal(ask(rig, OUT, request, timeout_us | (at & 0xFFFF) << 16, length),
+	                 POD_DONE);
 	assert_int_equal(rig->actual, length);
 }
 
@@ -138,7 +155,8 @@ static void each_version_describes_itself(void **state)
 		assert_int_equal(rig.data[16], 0); /* never a serial number */
 		assert_int_equal(ask(&rig, 0x80, 6, 0x0302, 255), POD_DONE);
 		assert_int_equal(rig.actual, versions[i].product ? 22 : 0);
-		assert_int_equal(ask(&rig, 0x80, 6, 0x0309, 255), POD_DONE); /* unknown: nothing, no STALL */
+		assert_int_equal(ask(&rig, 0x80, 6, 0x0309, 255),
+		                 POD_DONE); /* unknown: nothing, no STALL */
 		assert_int_equal(rig.actual, 0);
 		close_rig(&rig);
 	}
@@ -201,7 +219,8 @@ static void it_reads_what_it_wrote(void **state)
 	}
 }
 
-/* EEPROM addresses are doubled inside; each byte is polled until it has its value or the time is over. */
+/* EEPROM addresses are doubled inside; each byte is polled until it has its value or the time is
+ * over. */
 static void eeprom_is_polled(void **state)
 {
 	(void)state;
@@ -226,8 +245,8 @@ static void eeprom_is_polled(void **state)
 	close_rig(&rig);
 }
 
-/* A page above 64 KiB can be loaded, because loading looks at the low bits alone, and committed by the host's own
- * instruction; FLASH_READ loses bit 15 of the word address. */
+/* A page above 64 KiB can be loaded, because loading looks at the low bits alone, and committed by
+ * the host's own instruction; FLASH_READ loses bit 15 of the word address. */
 static void above_64_kib_reads_come_from_below(void **state)
 {
 	(void)state;
@@ -251,8 +270,9 @@ static void above_64_kib_reads_come_from_below(void **state)
 	close_rig(&rig);
 }
 
-/* Milliseconds of 128 bytes and of one instruction as measured on the 1.06 binary with three transactions in a
- * frame (jwatte/usbtiny on a cycle-exact controller), from the SETUP, which waits 0.3 ms here, on. */
+/* Milliseconds of 128 bytes and of one instruction as measured on the 1.06 binary with three
+ * transactions in a frame (jwatte/usbtiny on a cycle-exact controller), from the SETUP, which waits
+ * 0.3 ms here, on. */
 static void times_are_those_of_the_firmware(void **state)
 {
 	static const struct {
@@ -272,8 +292,9 @@ static void times_are_those_of_the_firmware(void **state)
 		double read_ms = (double)rig.took / 1e6;
 		rig.now = (rig.now / 1000000 + 1) * 1000000;
 		in(&rig, SPI, 0, 4);
-		printf("P %u: write %.1f (measured %.1f), read %.1f (%.1f), instruction %.1f ms\n", rows[i].period,
-		       write_ms, rows[i].write_ms, read_ms, rows[i].read_ms, (double)rig.took / 1e6);
+		printf("P %u: write %.1f (measured %.1f), read %.1f (%.1f), instruction %.1f ms\n",
+		       rows[i].period, write_ms, rows[i].write_ms, read_ms, rows[i].read_ms,
+		       (double)rig.took / 1e6);
 		assert_true(write_ms > rows[i].write_ms - 1.2 && write_ms < rows[i].write_ms + 1.2);
 		assert_true(read_ms > rows[i].read_ms - 1.2 && read_ms < rows[i].read_ms + 1.2);
 		assert_in_range(rig.took, 400000, 1800000);
