@@ -72,7 +72,7 @@ struct programmer { /* the first member of every driver's own struct */
 	struct programmer_info info;
 };
 
-extern const struct programmer_driver programmer_usbasp, programmer_usbtiny;
+extern const struct programmer_driver programmer_usbasp, programmer_usbtiny, programmer_avrispmk2;
 
 extern const struct programmer_driver *const programmer_drivers[]; /* NULL-ended: programmers.c */
 

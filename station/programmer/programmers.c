@@ -5,6 +5,7 @@
 const struct programmer_driver *const programmer_drivers[] = {
         &programmer_usbasp,
         &programmer_usbtiny,
+        &programmer_avrispmk2,
         NULL,
 };
 
