@@ -15,11 +15,9 @@ enum { DEVICES = 256, OPEN_MS = 3000 };
 static const char help[] =
         "usage: pogo-station pods [--bench URL] [--station FILE] [--json]\n"
         "\n"
-        "Lists the programmers that are plugged: port, kind, firmware, what they can do, SCK "
-        "steps,\n"
-        "and the slot that the station file gives them. One that a running line uses is left "
-        "alone\n"
-        "and listed as in use.\n"
+        "Lists the programmers that are plugged: port, kind, firmware, what they can do, the hub\n"
+        "that they hang on, SCK steps, and the slot that the station file gives them. One that a\n"
+        "running line uses is left alone and listed as in use.\n"
         "\n"
         "Exit code: 0 done; 1 no known programmer is plugged; 2 wrong words or files; 3 a device\n"
         "cannot be opened.\n";
@@ -110,6 +108,28 @@ static size_t step_count(const struct programmer_info *info)
 	return count;
 }
 
+static const char *hub_word(enum hub_kind kind)
+{
+	static const char *const words[] = {
+	        [HUB_UNKNOWN] = NULL, [HUB_ROOT] = "root", [HUB_SINGLE_TT] = "single-TT", [HUB_MULTI_TT] = "multi-TT"};
+
+	return words[kind];
+}
+
+static void print_place(const struct usb_identity *id)
+{
+	static const char *const words[] = {
+	        [HUB_ROOT] = "in a port of the machine itself",
+	        [HUB_SINGLE_TT] = "on a single-TT hub: all slow devices on it share 12 Mbit/s",
+	        [HUB_MULTI_TT] = "on a multi-TT hub",
+	};
+
+	if (id->tty[0] != '\0')
+		printf("             serial line %s\n", id->tty);
+	if (id->hub != HUB_UNKNOWN)
+		printf("             %s\n", words[id->hub]);
+}
+
 static void print_pod(const struct pod *pod)
 {
 	const struct usb_identity *id = &pod->identity;
@@ -124,6 +144,7 @@ static void print_pod(const struct pod *pod)
 		printf("             %s\n", pod->trouble);
 	else
 		printf("             firmware %s; %s\n", pod->info.firmware, pod->info.abilities);
+	print_place(id);
 	if (steps == 0)
 		return;
 	printf("             SCK");
@@ -154,6 +175,8 @@ static void json_pod(struct jsonw *json, const struct pod *pod)
 	jsonw_str(json, "port", pod->identity.path);
 	jsonw_str(json, "kind", pod->kind);
 	jsonw_str(json, "usb", usb);
+	jsonw_str(json, "hub", hub_word(pod->identity.hub));
+	jsonw_str(json, "tty", pod->identity.tty[0] != '\0' ? pod->identity.tty : NULL);
 	jsonw_str(json, "slot", pod->slot[0] != '\0' ? pod->slot : NULL);
 	jsonw_str(json, "status",
 	         pod->in_use               ? "in use"

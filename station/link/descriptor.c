@@ -69,6 +69,8 @@ void descriptor_text(const uint8_t *raw, size_t len, char *out, size_t room)
 			uint32_t low = (uint32_t)(raw[i + 2] | raw[i + 3] << 8);
 			point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
 			i += 2;
+		} else if (point == 0) {
+			break; /* AVRISP mkII: the end of a C string went into the descriptor */
 		} else if (point >= 0xD800 && point < 0xE000) {
 			point = '?';
 		}

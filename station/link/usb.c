@@ -325,6 +325,24 @@ static bool port_path(libusb_device *device, char *out, size_t room)
 	return used > 0 && (size_t)used < room;
 }
 
+/* What the hub in front says of itself (USB 2.0, 11.23.1): protocol 1 is one translator, 2 is one per port; 0 is a hub
+ * of full speed, whose ports share 12 Mbit/s as well. USB 3 halves of hubs (3) carry no slow devices. */
+static enum hub_kind hub_above(libusb_device *device)
+{
+	static const enum hub_kind kinds[] = {HUB_SINGLE_TT, HUB_SINGLE_TT, HUB_MULTI_TT};
+	struct libusb_device_descriptor hub;
+	uint8_t ports[MAX_PORTS];
+
+	if (libusb_get_port_numbers(device, ports, MAX_PORTS) == 1)
+		return HUB_ROOT;
+	libusb_device *parent = libusb_get_parent(device);
+	if (parent == NULL || libusb_get_device_descriptor(parent, &hub) != 0 ||
+	    hub.bDeviceClass != LIBUSB_CLASS_HUB || hub.bDeviceProtocol >= sizeof kinds / sizeof kinds[0])
+		return HUB_UNKNOWN;
+	return kinds[hub.bDeviceProtocol];
+}
+
+/* Of a device from a list that is not freed yet: only so long a device knows its hub. */
 static bool identify(libusb_device *device, struct usb_identity *identity,
                      struct device_strings *strings)
 {
@@ -338,6 +356,7 @@ static bool identify(libusb_device *device, struct usb_identity *identity,
 	identity->product = descriptor.idProduct;
 	identity->release = descriptor.bcdDevice;
 	identity->speed = (uint8_t)libusb_get_device_speed(device);
+	identity->hub = hub_above(device);
 	*strings = (struct device_strings){descriptor.iManufacturer, descriptor.iProduct,
 	                                   descriptor.iSerialNumber};
 	return true;

@@ -24,6 +24,7 @@ enum {
 	POLL_MS = 300, /* the protocol does not tell of plugging: look again this often */
 	MAX_LISTED = 4096, /* devices: more is garbage */
 	MAX_PAYLOAD = 1 << 20,
+	CLEAR_ENDPOINT = 0x02, /* request type: to an endpoint */
 	MAX_HOST = 256,
 	MAX_PORT = 8,
 };
@@ -266,7 +267,12 @@ static int usbip_bulk(struct link *base, uint8_t endpoint, void *data, size_t le
 
 	if (length > MAX_PAYLOAD)
 		return -LINK_IO;
-	return transfer((struct usbip_link *)base, &urb, deadline);
+	int result = transfer((struct usbip_link *)base, &urb, deadline);
+	/* A stall stays until it is cleared (USB 2.0, 9.4.5); a kernel that serves us does its part when it sees this. */
+	if (result == -LINK_STALL && usbip_control(base, CLEAR_ENDPOINT, USB_CLEAR_FEATURE, USB_ENDPOINT_HALT, endpoint, NULL,
+	                                           0, deadline_in_ms(UNLINK_MS)) == -LINK_GONE)
+		return -LINK_GONE;
+	return result;
 }
 
 static void usbip_close(struct link *base)

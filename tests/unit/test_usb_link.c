@@ -22,6 +22,8 @@ struct libusb_device {
 	uint8_t ports[3];
 	int port_count;
 	int open_result;
+	libusb_device *parent;
+	uint8_t class, protocol;
 };
 
 struct libusb_device_handle {
@@ -32,7 +34,7 @@ enum behaviour { ANSWER, SILENT, STALLS, BUS_ERROR, NO_DEVICE, SUBMIT_FAILS };
 
 static struct fake {
 	libusb_context context;
-	libusb_device hub, good, forbidden;
+	libusb_device hub, outer, good, forbidden; /* the root hub, and one plugged into it */
 	libusb_device_handle handle;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
@@ -51,6 +53,9 @@ static void reset_fake(enum behaviour behaviour)
 	fake.forbidden =
 	        (libusb_device){.ports = {3}, .port_count = 1, .open_result = LIBUSB_ERROR_ACCESS};
 	fake.hub = (libusb_device){.port_count = 0};
+	fake.outer = (libusb_device){.ports = {4}, .port_count = 1, .parent = &fake.hub, .class = 9, .protocol = 1};
+	fake.good.parent = &fake.outer;
+	fake.forbidden.parent = &fake.hub;
 	fake.pending = NULL;
 	fake.cancelled = fake.interrupted = fake.leave_after_error = fake.unplug_now = false;
 	fake.hotplug_known = true;
@@ -136,10 +141,17 @@ int libusb_get_device_speed(libusb_device *device)
 
 int libusb_get_device_descriptor(libusb_device *device, struct libusb_device_descriptor *out)
 {
-	(void)device;
-	*out = (struct libusb_device_descriptor){
-	        .idVendor = 0x16C0, .idProduct = 0x05DC, .bcdDevice = 0x0104};
+	*out = (struct libusb_device_descriptor){.idVendor = 0x16C0,
+	                                         .idProduct = 0x05DC,
+	                                         .bcdDevice = 0x0104,
+	                                         .bDeviceClass = device->class,
+	                                         .bDeviceProtocol = device->protocol};
 	return 0;
+}
+
+libusb_device *libusb_get_parent(libusb_device *device)
+{
+	return device->parent;
 }
 
 int libusb_open(libusb_device *device, libusb_device_handle **handle)
@@ -332,6 +344,29 @@ static void list_skips_root_hubs_and_opens_nothing(void **state)
 	finish(host, NULL);
 }
 
+static void the_hub_in_front_is_told(void **state)
+{
+	(void)state;
+	static const struct {
+		uint8_t class, protocol;
+		enum hub_kind kind;
+	} hubs[] = {{9, 1, HUB_SINGLE_TT}, {9, 2, HUB_MULTI_TT}, {9, 0, HUB_SINGLE_TT}, {9, 3, HUB_UNKNOWN}, {0, 1, HUB_UNKNOWN}};
+	struct host *host = host_with(ANSWER, NULL);
+	struct usb_identity ids[8];
+
+	for (size_t i = 0; i < sizeof hubs / sizeof hubs[0]; i++) {
+		fake.outer.class = hubs[i].class;
+		fake.outer.protocol = hubs[i].protocol;
+		assert_int_equal(host->ops->list(host, ids, 8, false, NULL), 2);
+		assert_int_equal(ids[0].hub, HUB_ROOT);
+		assert_int_equal(ids[1].hub, hubs[i].kind);
+	}
+	fake.good.parent = NULL;
+	assert_int_equal(host->ops->list(host, ids, 8, false, NULL), 2);
+	assert_int_equal(ids[1].hub, HUB_UNKNOWN);
+	finish(host, NULL);
+}
+
 static void open_says_why_not(void **state)
 {
 	(void)state;
@@ -471,6 +506,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(list_skips_root_hubs_and_opens_nothing),
+	        cmocka_unit_test(the_hub_in_front_is_told),
 	        cmocka_unit_test(open_says_why_not),
 	        cmocka_unit_test(two_programs_do_not_share_a_device),
 	        cmocka_unit_test(transfers_bring_bytes),

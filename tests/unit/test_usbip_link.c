@@ -53,7 +53,8 @@ struct server {
 	uint32_t import_status;
 	bool imports_other_device, configured, hangs_up_after_import;
 	/* What was seen, read by the test after stop(). */
-	unsigned unlinks, set_configurations;
+	unsigned unlinks, set_configurations, bulks;
+	uint8_t cleared; /* the endpoint of a CLEAR_FEATURE */
 	uint8_t stored[256];
 	uint32_t stored_length;
 	struct host *host;
@@ -175,6 +176,11 @@ static void serve_standard(struct server *s, int fd, uint32_t seqnum, const uint
 		answer(fd, seqnum, 0, &now, 1, 1);
 		return;
 	}
+	if (setup[0] == 2 && setup[1] == 1 && setup[2] == 0) {
+		s->cleared = setup[4];
+		answer(fd, seqnum, 0, NULL, 0, 0);
+		return;
+	}
 	if (setup[1] == 9) {
 		s->set_configurations++;
 		answer(fd, seqnum, 0, NULL, 0, 0);
@@ -256,6 +262,11 @@ static void serve_urbs(struct server *s, int fd)
 		if (command != 1 || from_be(head + 8, 4) != (1u << 16 | 7) ||
 		    (!in && length > sizeof data) || (!in && !receive_all(fd, data, length)))
 			return;
+		if (from_be(head + 16, 4) == 3) { /* stalls until it is cleared */
+			s->bulks++;
+			answer(fd, seqnum, s->cleared == (in ? 0x83 : 0x03) ? 0 : -32, data, 0, 0);
+			continue;
+		}
 		if (from_be(head + 16, 4) ==
 		    2) { /* bulk: gives back what it got last, takes what comes */
 			if (!in)
@@ -587,6 +598,25 @@ static void control_both_ways(void **state)
 	free(s);
 }
 
+static void a_stalled_endpoint_is_made_good(void **state)
+{
+	(void)state;
+	struct server *s = start_linked();
+	uint8_t byte = 0;
+	static const uint8_t endpoints[] = {0x83, 0x03};
+
+	for (unsigned i = 0; i < 2; i++) {
+		int (*bulk)(struct link *, uint8_t, void *, size_t, deadline_t) = s->link->ops->bulk;
+		assert_int_equal(bulk(s->link, endpoints[i], &byte, 1, deadline_in_ms(10000)), -LINK_STALL);
+		assert_int_equal(bulk(s->link, endpoints[i], &byte, 1, deadline_in_ms(10000)), 0);
+	}
+	/* An empty packet is a transfer like any other. */
+	assert_int_equal(s->link->ops->bulk(s->link, 0x03, &byte, 0, deadline_in_ms(10000)), 0);
+	halt(s);
+	assert_int_equal(s->bulks, 5);
+	free(s);
+}
+
 static void bulk_both_ways(void **state)
 {
 	(void)state;
@@ -712,6 +742,8 @@ static void texts_of_string_descriptors(void **state)
 	assert_string_equal(out, "\xF0\x9F\x98\x80");
 	descriptor_text((const uint8_t *)"\x08\x03\x1B\0\x3D\xD8z\0", 8, out, sizeof out);
 	assert_string_equal(out, "??z");
+	descriptor_text((const uint8_t *)"\x08\x03q\0\0\0w\0", 8, out, sizeof out); /* a C string's end went along */
+	assert_string_equal(out, "q");
 	descriptor_text((const uint8_t *)"\xFF\x03q\0w", 5, out,
 	                sizeof out); /* claims more than came */
 	assert_string_equal(out, "q");
@@ -741,6 +773,7 @@ int main(void)
 	        cmocka_unit_test(open_that_breaks_off),
 	        cmocka_unit_test(control_both_ways),
 	        cmocka_unit_test(bulk_both_ways),
+	        cmocka_unit_test(a_stalled_endpoint_is_made_good),
 	        cmocka_unit_test(refusals_leave_the_link_usable),
 	        cmocka_unit_test(time_out_unlinks),
 	        cmocka_unit_test(answer_that_crosses_the_unlink_counts),
