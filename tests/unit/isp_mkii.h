@@ -58,8 +58,10 @@ static uint8_t isp_mkii_enter(struct isp_mkii *d)
 	const uint8_t *m = d->message;
 	uint8_t in[4] = {0};
 
-	if (m[2] < 20 || m[7] == 0 || m[7] > 4)
+	if (m[2] < 20 || m[7] == 0 || m[7] > 4) {
 		d->violations++;
+		return 0xC0;
+	}
 	for (unsigned i = 0; i < m[4]; i++) {
 		isp_chip_reset(d->chip, false);
 		isp_chip_reset(d->chip, true);
