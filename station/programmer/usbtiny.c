@@ -35,13 +35,12 @@ enum {
 	RESET_TO_ENABLE_US = 21000, /* data sheets: at least 20 ms */
 	RESET_PULSE_US = 200,       /* two CPU clocks of the slowest chip that it can serve */
 	ENTER_TRIES = 3,
-	POLL_US = 500, /* between two looks at RDY/BSY; one look takes a millisecond or more on the bus */
 };
 
 /* SCK periods that are offered. A bit takes the period and the firmware's own instructions: 1.33 us up to version 1.05,
  * 1.83 us in 1.06 (run cycle by cycle); its high phase is half of the period at least, so the data sheets' rule for
  * each phase holds when it holds for the whole. */
-static const uint8_t periods[] = {1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 250};
+static const uint8_t periods[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 250};
 enum { PERIODS = sizeof periods };
 
 struct usbtiny {
@@ -385,26 +384,6 @@ static int send_block(struct usbtiny *t, enum request code, uint16_t poll_us, ui
 	return 0;
 }
 
-/* Until the chip says that it is ready, where it can say so; else the longest time that its data sheet gives. Every
- * look is a whole transfer, so mostly the second one finds it ready. */
-static int await_chip(struct usbtiny *t, uint32_t wait_us, deadline_t deadline, struct fault *fault)
-{
-	static const uint8_t poll[4] = {0xF0, 0x00, 0x00, 0x00};
-	int64_t end = clock_now() + 4 * (int64_t)wait_us * 1000;
-	uint8_t in[4];
-
-	if (t->part == NULL || !t->part->rdy_bsy_poll) {
-		clock_sleep_us(wait_us);
-		return 0;
-	}
-	do {
-		clock_sleep_us(POLL_US);
-		if (spi(t, poll, in, FAIL_WRITE, "waiting for the chip", deadline, fault) != 0)
-			return -1;
-	} while ((in[3] & 1) != 0 && clock_now() < end);
-	return 0; /* one that is never ready shows when it is read back */
-}
-
 static int write_page(struct usbtiny *t, uint32_t address, const uint8_t *bytes, uint16_t page, deadline_t deadline,
                       struct fault *fault)
 {
@@ -422,7 +401,10 @@ static int write_page(struct usbtiny *t, uint32_t address, const uint8_t *bytes,
 	}
 	if (spi(t, commit, in, FAIL_WRITE, "writing flash", deadline, fault) != 0)
 		return -1;
-	return await_chip(t, t->part != NULL ? t->part->twd_flash_us : 10000, deadline, fault);
+	/* The longest time of the data sheet. Asking for RDY/BSY would end later, not sooner: each look is a whole
+	 * transfer, one to two milliseconds on a low-speed bus. */
+	clock_sleep_us(t->part != NULL ? t->part->twd_flash_us : 10000);
+	return 0;
 }
 
 /* The firmware writes a byte, then reads it back until it is there or the time is over. A byte equal to one of the poll

@@ -180,7 +180,7 @@ static void a_page_above_64_kib_is_written_and_read(void **state)
 	assert_int_equal(p->isp->write(p, ISP_FLASH, 0x1E000, page, 256, 256, soon(), &fault), 0);
 	assert_int_equal(p->isp->write(p, ISP_FLASH, 0x0E000, page, 256, 256, soon(), &fault), 0);
 	assert_int_equal(d->commits, 2);
-	assert_true(d->polls >= 2);
+	assert_int_equal(d->polls, 0); /* a look costs more than it saves */
 	assert_memory_equal(d->flash + 0x1E000, page, 256);
 	assert_int_equal(p->isp->read(p, ISP_FLASH, 0x1E000, back, 256, soon(), &fault), 0);
 	assert_memory_equal(back, page, 256);
