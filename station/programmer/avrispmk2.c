@@ -58,7 +58,8 @@ enum {
 	MODE_PAGE_POLLED = 0x40,
 	MODE_COMMIT = 0x80,
 	TRANSFER_US = 400000, /* aim for one message: LUFA gives itself one second, and aborts must be prompt */
-	ANSWER_MS = 10000,    /* shortest time a message gets before the programmer counts as hung */
+	ANSWER_MS = 10000,    /* a message gets so long, if the step has it */
+	HUNG_MS = 3000,       /* silent for so long beyond its work, not the board but the programmer is at fault */
 	SIGN_ON_MS = 600,     /* LUFA throws half a message away after 100 ms, a wait of its own after 1 s */
 	SIGN_ON_TRIES = 4,
 	QUIET_MS = 20, /* a stale answer lies ready in the programmer: it comes with the next frame */
@@ -101,6 +102,7 @@ struct mkii {
 	uint32_t address;       /* byte that the programmer's running address stands at */
 	uint8_t sck_index;
 	uint32_t hz;
+	int64_t asked_at;        /* when the message went out whose answer is awaited */
 	const struct part *part; /* of the last enter, borrowed */
 };
 
@@ -130,7 +132,8 @@ static int link_fault(struct mkii *m, int result, const struct exchange *x, dead
 		m->lost = true;
 		return fault_set(fault, FAIL_PROGRAMMER_LOST, "the AVRISP mkII was unplugged while %s", x->doing);
 	case LINK_TIMEOUT:
-		if (deadline_left_ms(step) == 0)
+		if (deadline_left_ms(step) == 0 &&
+		    clock_now() - m->asked_at < (HUNG_MS + 4 * (int64_t)x->work_us / 1000) * 1000000)
 			return fault_set(fault, FAIL_TIMEOUT,
 			                 "time ran out while %s; if this repeats, unplug the AVRISP mkII and plug it in again",
 			                 x->doing);
@@ -222,6 +225,7 @@ static int exchange(struct mkii *m, const struct exchange *x, deadline_t step, s
 	if (m->out_of_step && resync(m, step, fault) != 0)
 		return -1;
 	deadline_t deadline = message_deadline(x, step);
+	m->asked_at = clock_now();
 	int got = send_message(m, x->message, x->message_len, deadline);
 	if (got == 0)
 		got = receive_answer(m, x->answer, x->answer_len, deadline);
@@ -287,6 +291,7 @@ static int resync(struct mkii *m, deadline_t step, struct fault *fault)
 	int got = -LINK_IO;
 
 	m->address_known = false;
+	m->asked_at = clock_now();
 	for (unsigned tries = 0; tries < SIGN_ON_TRIES && got != 0 && got != -LINK_GONE; tries++)
 		got = sign_on(m, name, step);
 	if (got != 0 && (got == -LINK_GONE || deadline_left_ms(step) == 0))
