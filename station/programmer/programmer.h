@@ -46,6 +46,8 @@ struct programmer_info {
 	uint32_t sck_steps[24]; /* Hz, descending; 0 ends; empty = no control */
 	uint32_t flash_limit;   /* bytes of flash it can reach; 0 = any. A larger part is refused before it is touched */
 	bool sck_control;
+	char label[52];         /* serial number as it may be shown; names nothing, for it may be the same on many. "" = the
+	                         * descriptor's text is good enough */
 };
 
 /* The only symbol that a driver file exports. */
@@ -72,7 +74,7 @@ struct programmer { /* the first member of every driver's own struct */
 	struct programmer_info info;
 };
 
-extern const struct programmer_driver programmer_usbasp, programmer_usbtiny, programmer_avrispmk2;
+extern const struct programmer_driver programmer_avrispmk2, programmer_stlink, programmer_usbasp, programmer_usbtiny;
 
 extern const struct programmer_driver *const programmer_drivers[]; /* NULL-ended: programmers.c */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 const struct programmer_driver *const programmer_drivers[] = {
+        &programmer_stlink,
         &programmer_usbasp,
         &programmer_usbtiny,
         &programmer_avrispmk2,
