@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "station/chip/stm32f1_make.h"
+
 static void post(struct attempt *attempt, struct event *event)
 {
 	event->state = SLOT_RUNNING;
@@ -66,10 +68,12 @@ static int64_t serial_ms(const struct attempt *attempt)
 static int64_t program_ms(const struct attempt *attempt)
 {
 	const struct part *part = attempt->chip->part;
+	/* An AVR writes a page at a time, an STM32 a half-word. */
+	uint32_t unit = part->fuse_count > 0 ? part->flash_page : 2;
 	uint64_t bytes = image_wire_bytes(attempt), flash_us = 0, eeprom_us = 0;
 
-	if (part->flash_page > 0)
-		flash_us = bytes / part->flash_page * part->twd_flash_us;
+	if (unit > 0)
+		flash_us = bytes / unit * part->twd_flash_us;
 	for (size_t i = 0; i < attempt->image.count; i++)
 		if (part_in_eeprom(part, attempt->image.segments[i].addr))
 			eeprom_us += attempt->image.segments[i].len * (uint64_t)part->twd_eeprom_us;
@@ -367,16 +371,17 @@ static void make_sentence(struct attempt *attempt)
 		         fault->found, fault->text);
 	else
 		snprintf(out, size,
-		         "slot %s, %s: flash 0x%04" PRIX32 ": expected 0x%02" PRIX32
+		         "slot %s, %s: flash 0x%0*" PRIX32 ": expected 0x%02" PRIX32
 		         ", found 0x%02" PRIX32 " — %s",
-		         slot, step, fault->address, fault->expected, fault->found, fault->text);
+		         slot, step, attempt->chip->part->flash_start > 0 ? 8 : 4, fault->address, fault->expected, fault->found, fault->text);
 }
 
 struct measures {
 	struct log_measure list[24];
 	size_t count;
-	char signature[8], silicon[24], fuses_found[12], fuses_left[12], lock_found[4],
-	        lock_left[4], crc[12];
+	char signature[8], silicon[2 * SILICON_ID_BYTES + 1], fuses_found[12], fuses_left[12], lock_found[4],
+	        lock_left[4], crc[12], port_id[12], core_id[12], device_id[12], options_found[20],
+	        options_left[20];
 };
 
 static void measure(struct measures *measures, const char *name, int64_t number)
@@ -393,32 +398,69 @@ static void measure_hex(struct measures *measures, const char *name, char *text,
 	measures->list[measures->count++] = (struct log_measure){name, 0, text};
 }
 
-static void measure_facts(struct measures *m, const struct chip *chip)
+static void measure_text(struct measures *measures, const char *name, const char *text)
+{
+	measures->list[measures->count++] = (struct log_measure){name, 0, text};
+}
+
+static void measure_word(struct measures *measures, const char *name, char text[12], uint32_t word)
+{
+	const uint8_t bytes[4] = {(uint8_t)(word >> 24), (uint8_t)(word >> 16), (uint8_t)(word >> 8), (uint8_t)word};
+
+	measure_hex(measures, name, text, 12, bytes, sizeof bytes);
+}
+
+static void measure_fuses(struct measures *m, const struct chip *chip)
 {
 	const struct chip_facts *facts = &chip->facts;
-	size_t fuses = chip->part != NULL && chip->part->fuse_count < PART_FUSES
-	                       ? chip->part->fuse_count
-	                       : PART_FUSES;
+	size_t fuses = chip->part->fuse_count < PART_FUSES ? chip->part->fuse_count : PART_FUSES;
 
 	measure_hex(m, "signature", m->signature, sizeof m->signature, facts->signature,
 	            sizeof facts->signature);
-	if (facts->has_silicon_id)
-		measure_hex(m, "silicon_id", m->silicon, sizeof m->silicon, facts->silicon_id,
-		            sizeof facts->silicon_id);
 	measure_hex(m, "fuses_found", m->fuses_found, sizeof m->fuses_found, facts->fuses_found,
 	            fuses);
 	measure_hex(m, "fuses_left", m->fuses_left, sizeof m->fuses_left, facts->fuses_left, fuses);
 	measure_hex(m, "lock_found", m->lock_found, sizeof m->lock_found, &facts->lock_found, 1);
 	measure_hex(m, "lock_left", m->lock_left, sizeof m->lock_left, &facts->lock_left, 1);
+}
+
+static void measure_stm32f1(struct measures *m, const struct stm32f1_facts *facts)
+{
+	measure_word(m, "debug_port_id", m->port_id, facts->port_id);
+	measure_word(m, "core_id", m->core_id, facts->core_id);
+	measure_word(m, "device_id", m->device_id, facts->device_id);
+	if (facts->make != NULL)
+		measure_text(m, "silicon", facts->make->title);
+	measure(m, "flash_kib", facts->flash_kib);
+	measure(m, "target_mv", facts->millivolts);
+	measure(m, "protected_found", facts->protected_found);
+	measure(m, "protected_left", facts->protected_left);
+	measure_hex(m, "options_found", m->options_found, sizeof m->options_found, facts->options_found,
+	            sizeof facts->options_found);
+	measure_hex(m, "options_left", m->options_left, sizeof m->options_left, facts->options_left,
+	            sizeof facts->options_left);
+	measure_text(m, "erased", facts->erased_by_page ? "pages" : "all");
+	measure_text(m, "verified_by", facts->verified_by_crc ? "crc" : "read-back");
+}
+
+static void measure_facts(struct measures *m, const struct chip *chip)
+{
+	const struct chip_facts *facts = &chip->facts;
+
+	if (chip->part->fuse_count > 0)
+		measure_fuses(m, chip);
+	else
+		measure_stm32f1(m, &facts->stm32f1);
+	if (facts->silicon_id_bytes > 0)
+		measure_hex(m, "silicon_id", m->silicon, sizeof m->silicon, facts->silicon_id,
+		            facts->silicon_id_bytes);
 	measure(m, "sck_first_hz", facts->sck_first_hz);
 	measure(m, "sck_fast_hz", facts->sck_fast_hz);
 	measure(m, "retries", facts->retries);
 	measure(m, "bytes_written", facts->bytes_written);
 	measure(m, "bytes_verified", facts->bytes_verified);
 	measure(m, "pages_skipped", facts->pages_skipped);
-	const uint8_t crc[4] = {(uint8_t)(facts->readback_crc >> 24), (uint8_t)(facts->readback_crc >> 16),
-	                        (uint8_t)(facts->readback_crc >> 8), (uint8_t)facts->readback_crc};
-	measure_hex(m, "readback_crc", m->crc, sizeof m->crc, crc, sizeof crc);
+	measure_word(m, "readback_crc", m->crc, facts->readback_crc);
 }
 
 static int record(struct attempt *attempt)

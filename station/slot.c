@@ -273,8 +273,8 @@ static bool swapped(struct bay *bay, const struct chip_facts *before)
 	if (bay->chip.driver->identify(&bay->chip, deadline_in_ms(ATTACH_MS), &fault) != 0)
 		return fault.code == FAIL_SIGNATURE &&
 		       memcmp(before->signature, now->signature, 3) != 0;
-	return before->has_silicon_id && now->has_silicon_id &&
-	       memcmp(before->silicon_id, now->silicon_id, sizeof now->silicon_id) != 0;
+	return before->silicon_id_bytes > 0 && before->silicon_id_bytes == now->silicon_id_bytes &&
+	       memcmp(before->silicon_id, now->silicon_id, now->silicon_id_bytes) != 0;
 }
 
 /* The verdict stands until the board is off: two looks in a row without an answer. A board that was

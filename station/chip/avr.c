@@ -16,6 +16,7 @@ enum {
 	BOUNCE_US = 30000, /* pogo pins bounce for some ms when a board is set down */
 	EDGE_BYTES = 16,
 	SWAP_MS = 1500, /* nobody takes a board off and sets another one faster */
+	AVR_ID_BYTES = 10,
 	ANOTHER_BOARD = -2, /* of enter_proved: no fuse is to blame */
 };
 
@@ -178,13 +179,13 @@ static void avr_detach(struct chip *chip)
 
 /* Lot, wafer and place on it, bytes 0x0E..0x17 of the signature row: documented for the ATmega324PB
  * and 328PB only, present on others. False in *there: the row is blank. */
-static int read_silicon_id(struct chip *chip, uint8_t id[10], bool *there, deadline_t deadline,
+static int read_silicon_id(struct chip *chip, uint8_t id[AVR_ID_BYTES], bool *there, deadline_t deadline,
                            struct fault *fault)
 {
 	enum { FIRST_ROW = 0x0E };
 	uint8_t all = 0xFF, any = 0;
 
-	for (unsigned i = 0; i < 10; i++) {
+	for (unsigned i = 0; i < AVR_ID_BYTES; i++) {
 		if (avr_signature_row(chip, FIRST_ROW + i, &id[i], deadline, fault))
 			return -1;
 		all &= id[i];
@@ -199,10 +200,10 @@ static int read_silicon_id(struct chip *chip, uint8_t id[10], bool *there, deadl
 static int same_silicon(struct chip *chip, int64_t silent_since, deadline_t deadline,
                         struct fault *fault)
 {
-	uint8_t id[sizeof(chip->facts.silicon_id)];
+	uint8_t id[AVR_ID_BYTES];
 	bool there;
 
-	if (!chip->facts.has_silicon_id) {
+	if (!chip->facts.silicon_id_bytes) {
 		if (clock_now() - silent_since < SWAP_MS * 1000000LL)
 			return 0;
 		avr_leave(chip);
@@ -301,7 +302,11 @@ static int avr_identify(struct chip *chip, deadline_t deadline, struct fault *fa
 		return -1;
 	memcpy(facts->fuses_left, facts->fuses_found, PART_FUSES);
 	facts->lock_left = facts->lock_found;
-	return read_silicon_id(chip, facts->silicon_id, &facts->has_silicon_id, deadline, fault);
+	bool there = false;
+	if (read_silicon_id(chip, facts->silicon_id, &there, deadline, fault))
+		return -1;
+	facts->silicon_id_bytes = there ? AVR_ID_BYTES : 0;
+	return 0;
 }
 
 /* ---- erase */

@@ -21,6 +21,21 @@ struct chip_progress {
 	const atomic_bool *stop; /* set: end at the next safe point with FAIL_ABORTED; may be NULL */
 };
 
+struct stm32f1_make; /* whose silicon: stm32f1_make.h */
+
+/* What only an STM32F1 or its clone tells. */
+struct stm32f1_facts {
+	uint32_t port_id, core_id, device_id;  /* DPIDR, CPUID, DBGMCU_IDCODE */
+	uint32_t millivolts;                   /* of the board; 0 = the programmer cannot tell */
+	uint16_t flash_kib;                    /* what the size word claims */
+	bool protected_found, protected_left;  /* read-out protection */
+	uint8_t options_found[8], options_left[8]; /* RDP, USER, DATA0, DATA1, WRP0 … WRP3 */
+	const struct stm32f1_make *make;       /* NULL: not identified yet */
+	bool erased_by_page, verified_by_crc;  /* the way that was taken */
+};
+
+enum { SILICON_ID_BYTES = 12 };
+
 /* What identify and later steps learned; all of it goes into the log. A first contact clears it: copy
  * what is wanted before polling for the next board. */
 struct chip_facts {
@@ -32,8 +47,12 @@ struct chip_facts {
 						      * answered, n = the n-th step below it did */
 	uint32_t bytes_written, bytes_verified, pages_skipped;
 	uint32_t readback_crc;                        /* CRC-32 of the flash pages read back, ascending */
-	uint8_t silicon_id[10];                      /* signature row 0x0E..0x17: lot, wafer, x, y; undocumented, a hint */
-	bool has_silicon_id;
+	/* AVR: signature row 0x0E..0x17 (lot, wafer, x, y), undocumented, a hint. STM32F1: the 96-bit unique id, which by its
+	 * manual no two chips share (RM0008, 30.2). */
+	uint8_t silicon_id[SILICON_ID_BYTES];
+	uint8_t silicon_id_bytes; /* 0 = it has none, or it was not read */
+	bool silicon_id_unique;   /* by the word of its maker: names the unit */
+	struct stm32f1_facts stm32f1;
 };
 
 struct chip {
@@ -53,7 +72,7 @@ struct chip_driver {
 	/* Is a board there? Not attached: one try to enter programming mode (every few calls at a slower
 	 * SCK). Attached: asks without disturbing; a board gone or swapped detaches. FAIL_CONTACT = no. */
 	int (*attach)(struct chip *chip, deadline_t deadline, struct fault *fault);
-	/* Signature (twice), fuses, lock, silicon id into facts; refuses another part. */
+	/* Signature or ids (twice), fuses, lock, silicon id into facts; refuses another part. Changes nothing. */
 	int (*identify)(struct chip *chip, deadline_t deadline, struct fault *fault);
 	/* Reads any memory by image address (flash, AVR_EEPROM_BASE + x); FAIL_PROTECTED when locked. */
 	int (*read)(struct chip *chip, uint32_t address, uint8_t *bytes, size_t len, deadline_t deadline,
@@ -75,7 +94,7 @@ struct chip_driver {
 
 void chip_init(struct chip *chip, const struct chip_driver *driver, const struct recipe *recipe);
 
-extern const struct chip_driver chip_avr;
+extern const struct chip_driver chip_avr, chip_stm32f1;
 const struct chip_driver *chip_find(const char *family); /* NULL: unknown */
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const struct chip_driver *const drivers[] = {&chip_avr};
+static const struct chip_driver *const drivers[] = {&chip_avr, &chip_stm32f1};
 
 const struct chip_driver *chip_find(const char *family)
 {

@@ -262,7 +262,7 @@ static int fake_attach(struct chip *chip, deadline_t deadline, struct fault *fau
 static int fake_identify(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	(void)deadline;
-	chip->facts.has_silicon_id = true;
+	chip->facts.silicon_id_bytes = 10;
 	chip->facts.silicon_id[0] = (uint8_t)pod_of(chip)->board;
 	return fake_step(chip, STEP_IDENTIFY, fault);
 }

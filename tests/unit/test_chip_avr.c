@@ -521,7 +521,7 @@ static void a_virgin_board_goes_the_whole_way(void **state)
 	assert_int_equal(facts->pages_skipped, 2);
 	assert_int_equal(facts->bytes_written, 23 * 128 + 0x1000 + 8);
 	assert_int_equal(facts->bytes_verified, 2944 + 0x1000 + 256 + 8); /* whole pages */
-	assert_true(facts->has_silicon_id);
+	assert_true(facts->silicon_id_bytes == 10);
 	assert_memory_equal(facts->silicon_id, "2143658wyx", 10);
 	assert_int_equal(b->fake.fuses[FUSE_EXT],
 	                 0xFB); /* bits that do not exist are written as 1 */
