@@ -92,7 +92,10 @@ unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/u
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(libbench) $(libstation) $(libdb) $(libhex)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  LD    $@")
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka -lusb-1.0 -lsqlite3 -lncursesw $(hex_libs) -lm
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(test_libs) -lcmocka -lusb-1.0 -lsqlite3 -lncursesw $(hex_libs) -lm
+
+# The core of their STM32 is Unicorn's.
+$(BUILD)/tests/unit/test_stlink $(BUILD)/tests/unit/test_chip_stm32f1: test_libs = -lunicorn
 
 # A judge that shares nothing with the bench but the format of its state file.
 $(BUILD)/tests/bench/judge: $(BUILD)/obj/tests/bench/judge.o $(libhex)

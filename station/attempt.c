@@ -308,6 +308,9 @@ static int run_step(struct attempt *attempt, const struct step *step)
 	int result = step->run(attempt, deadline_in_ms(step->budget_ms(attempt)));
 	recorder_step_end(shared->recorder, attempt->id, name, (clock_now() - begin) / 1000,
 	                  result == 0 ? "ok" : fail_name(attempt->fault.code));
+	/* What a step got over by trying again is no fault of this attempt. */
+	if (result == 0)
+		attempt->fault = (struct fault){.code = FAIL_NONE};
 	return result;
 }
 
@@ -373,7 +376,8 @@ static void make_sentence(struct attempt *attempt)
 		snprintf(out, size,
 		         "slot %s, %s: flash 0x%0*" PRIX32 ": expected 0x%02" PRIX32
 		         ", found 0x%02" PRIX32 " — %s",
-		         slot, step, attempt->chip->part->flash_start > 0 ? 8 : 4, fault->address, fault->expected, fault->found, fault->text);
+		         slot, step, attempt->chip->part->flash_start > 0 ? 8 : 4, fault->address,
+		         fault->expected, fault->found, fault->text);
 }
 
 struct measures {

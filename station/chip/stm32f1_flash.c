@@ -606,6 +606,7 @@ int stm32f1_flash_verify(struct chip *chip, const struct hex_image *image, deadl
 	if (check_inside(chip, image, fault) != 0)
 		return -1;
 	r.total = count_pages(chip, image) * page;
+	report_verified(&r, 0);
 	for (uint32_t at = next_page(image, 0, page); at != UINT32_MAX;) {
 		uint32_t len = page;
 		while (next_page(image, at + len, page) == at + len)

@@ -415,7 +415,7 @@ static int no_answer(uint32_t id, uint32_t millivolts, struct fault *fault)
 	if (millivolts >= NO_POWER_MV && millivolts < LOW_MV)
 		return fault_set(fault, FAIL_POWER,
 		                 "no chip answers on SWD, and its supply is only %u.%02u V: is the board powered?",
-		                 (unsigned)millivolts / 1000, (unsigned)millivolts % 1000 / 10);
+		                 (unsigned)(millivolts + 5) / 1000, (unsigned)(millivolts + 5) % 1000 / 10);
 	if (id == UINT32_MAX)
 		return fault_set(fault, FAIL_CONTACT, "no chip answers on SWD: SWDIO is stuck high; check the wiring");
 	return fault_set(fault, FAIL_CONTACT,
@@ -428,7 +428,7 @@ static int check_voltage(uint32_t millivolts, struct fault *fault)
 	if (millivolts < NO_POWER_MV || (millivolts >= LOW_MV && millivolts <= HIGH_MV))
 		return 0;
 	return fault_set(fault, FAIL_POWER, "the supply of the board is %u.%02u V, it must be %s %u.%u V: check its power",
-	                 (unsigned)millivolts / 1000, (unsigned)millivolts % 1000 / 10,
+	                 (unsigned)(millivolts + 5) / 1000, (unsigned)(millivolts + 5) % 1000 / 10,
 	                 millivolts < LOW_MV ? "at least" : "at most", millivolts < LOW_MV ? 2u : 3u,
 	                 millivolts < LOW_MV ? 7u : 6u);
 }
