@@ -292,6 +292,20 @@ static int store_measures(struct sql *sql, const struct log_result *result)
 	return 0;
 }
 
+/* A chip that was here before is the unit that it was then. 1: bound, 0: it is new, -1: failed. */
+static int bind_known_chip(struct log *log, const struct log_result *result)
+{
+	char serial[48];
+	int64_t unit = 0;
+	int found = result->silicon_id ? log_silicon_find(log, result->attempt_id, result->silicon_id, &unit, serial) : 0;
+
+	if (found <= 0)
+		return found;
+	return sql_do(&log->sql, "UPDATE attempts SET unit = ?2, number ="
+				 " (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE unit = ?2) WHERE id = ?1", "ii",
+		      result->attempt_id, unit) < 0 ? -1 : 1;
+}
+
 /* A board that was judged without ever getting a serial number is a unit of its own. The station's own
  * trouble judges no board. */
 static int ensure_unit(struct log *log, const struct log_result *result)
@@ -303,7 +317,13 @@ static int ensure_unit(struct log *log, const struct log_result *result)
 	int found = sql_int(&log->sql, &unit, "SELECT unit FROM attempts WHERE id = ?1 AND unit IS NOT NULL", "i",
 			    result->attempt_id);
 
-	return found ? (found < 0 ? -1 : 0) : log_unit_create(log, result->attempt_id, NULL, &unit);
+	if (found == 0)
+		found = bind_known_chip(log, result);
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	if (log_unit_create(log, result->attempt_id, NULL, &unit) < 0)
+		return -1;
+	return result->silicon_id ? log_silicon_bind(log, result->attempt_id, result->silicon_id) : 0;
 }
 
 static int close_row(struct sql *sql, const struct log_result *result)

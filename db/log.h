@@ -55,6 +55,7 @@ struct log_serial_wish {
 	unsigned width;
 	uint64_t first;
 	const char *found; /* what the board carries in its serial field, NULL = nothing that fits the rule */
+	const char *silicon_id; /* the chip's own number in hex, which no other chip has; NULL = it has none */
 	int64_t now_ms;
 };
 enum log_serial_result {
@@ -62,10 +63,14 @@ enum log_serial_result {
 	LOG_SERIAL_RETURNED, /* the board came back with its number; RESERVED again for this attempt */
 	LOG_SERIAL_UNKNOWN,  /* the board carries a number that fits the rule but was never given: refused */
 	LOG_SERIAL_BUSY,     /* another open attempt holds the board's number: two boards carry it: refused */
-	LOG_SERIAL_EXHAUSTED /* no number of that width is left: refused */
+	LOG_SERIAL_EXHAUSTED, /* no number of that width is left: refused */
+	LOG_SERIAL_OTHER_CHIP,   /* the board's number was given to another chip: one of the two is a copy: refused */
+	LOG_SERIAL_OTHER_NUMBER, /* this chip was given another number (`serial` tells which) than it carries now, or than
+				  * fits the rule: refused */
 };
-/* Binds a serial (and so a unit) to the attempt, durable on return. Once per attempt. A refusal (UNKNOWN, BUSY,
- * EXHAUSTED) returns 0 and binds nothing. `first` also lifts the counter when the recipe raised it later. */
+/* Binds a serial (and so a unit) to the attempt, durable on return. Once per attempt. A refusal (all but NEW and
+ * RETURNED) returns 0 and binds nothing. A chip that was here before gets its number again, also when the board carries
+ * none any more. `first` also lifts the counter when the recipe raised it later. */
 int log_serial_claim(struct log *log, const struct log_serial_wish *wish, char serial[48],
 		     enum log_serial_result *result, struct log_error *err);
 /* The serial's bytes are on the chip and were read back: WRITTEN. */
@@ -96,6 +101,7 @@ struct log_result {
 	 * state it had before, if no step was begun after its claim (else the chip may be half erased: IN DOUBT).
 	 * A number that is WRITTEN is on the chip and becomes IN DOUBT in any case. */
 	bool serial_may_be_on_chip;
+	const char *silicon_id; /* as in log_serial_wish: names the unit when it has no serial */
 	int64_t now_ms, duration_us;
 	const struct log_measure *measures;
 	size_t measure_count;

@@ -93,11 +93,11 @@ static int bind_returned(struct sql *sql, const struct log_serial_wish *wish, in
 			   " changed_ms = ?4 WHERE id = ?1", "iiii", serial, wish->attempt_id, seq, wish->now_ms);
 }
 
-static int take_back(struct log *log, const struct log_serial_wish *wish, enum log_serial_result *result)
+static int take_back(struct log *log, const struct log_serial_wish *wish, const char *text, enum log_serial_result *result)
 {
 	struct sql *sql = &log->sql;
 	sqlite3_stmt *row = sql_query(sql, "SELECT id, unit, state IN ('RESERVED', 'WRITTEN') FROM serials"
-					   " WHERE product = ?1 AND text = ?2", "ee", wish->product, wish->found);
+					   " WHERE product = ?1 AND text = ?2", "ee", wish->product, text);
 
 	if (!row)
 		return -1;
@@ -135,6 +135,63 @@ static int refuse_wish(struct log *log, const struct log_serial_wish *wish, stru
 	return 0;
 }
 
+/* Could this rule have made that number? */
+static bool fits_rule(const struct log_serial_wish *wish, const char *serial)
+{
+	size_t prefix = strlen(wish->prefix);
+
+	return strncmp(serial, wish->prefix, prefix) == 0 && strlen(serial) == prefix + wish->width &&
+	       strspn(serial + prefix, "0123456789") == wish->width;
+}
+
+/* A chip with a number of its own: what it was given before decides. 1: decided, 0: it is new here, -1: failed. */
+static int claim_by_chip(struct log *log, const struct log_serial_wish *wish, char serial[SERIAL_ROOM],
+			 enum log_serial_result *result)
+{
+	char known[SERIAL_ROOM];
+	int64_t unit = 0;
+
+	if (log_silicon_find(log, wish->attempt_id, wish->silicon_id, &unit, known) < 0)
+		return -1;
+	if (known[0] != '\0') {
+		snprintf(serial, SERIAL_ROOM, "%s", known);
+		if ((wish->found && strcmp(wish->found, known) != 0) || !fits_rule(wish, known)) {
+			*result = LOG_SERIAL_OTHER_NUMBER;
+			return 1;
+		}
+		return take_back(log, wish, known, result) < 0 ? -1 : 1;
+	}
+	if (!wish->found)
+		return 0;
+	int differs = log_silicon_differs(log, wish->product, wish->found, wish->silicon_id);
+
+	if (differs > 0) {
+		snprintf(serial, SERIAL_ROOM, "%s", wish->found);
+		*result = LOG_SERIAL_OTHER_CHIP;
+	}
+	return differs;
+}
+
+static int claim(struct log *log, const struct log_serial_wish *wish, char serial[SERIAL_ROOM],
+		 enum log_serial_result *result)
+{
+	int decided = wish->silicon_id ? claim_by_chip(log, wish, serial, result) : 0;
+
+	if (decided < 0)
+		return -1;
+	if (!decided && wish->found) {
+		snprintf(serial, SERIAL_ROOM, "%s", wish->found);
+		decided = take_back(log, wish, wish->found, result);
+	} else if (!decided) {
+		decided = give_fresh(log, wish, serial, result);
+	}
+	if (decided < 0)
+		return -1;
+	if (wish->silicon_id && (*result == LOG_SERIAL_NEW || *result == LOG_SERIAL_RETURNED))
+		return log_silicon_bind(log, wish->attempt_id, wish->silicon_id);
+	return 0;
+}
+
 int log_serial_claim(struct log *log, const struct log_serial_wish *wish, char serial[48],
 		     enum log_serial_result *result, struct log_error *err)
 {
@@ -142,15 +199,7 @@ int log_serial_claim(struct log *log, const struct log_serial_wish *wish, char s
 		return sql_fail(&log->sql, err, "write");
 	if (refuse_wish(log, wish, err) < 0)
 		return log_settle(log, -1, true, "", err);
-	int failed;
-
-	if (wish->found) {
-		snprintf(serial, SERIAL_ROOM, "%s", wish->found);
-		failed = take_back(log, wish, result);
-	} else {
-		failed = give_fresh(log, wish, serial, result);
-	}
-	return log_settle(log, failed, false, "reserve a serial number in", err);
+	return log_settle(log, claim(log, wish, serial, result), false, "reserve a serial number in", err);
 }
 
 int log_serial_written(struct log *log, int64_t attempt_id, int64_t now_ms, struct log_error *err)

@@ -142,7 +142,8 @@ static int read_serial(struct attempt *attempt, char text[48], deadline_t deadli
 	return 0;
 }
 
-static int refuse_serial(struct attempt *attempt, enum log_serial_result result, const char *found)
+static int refuse_serial(struct attempt *attempt, enum log_serial_result result, const char *found,
+                         const char *given)
 {
 	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
 
@@ -155,8 +156,18 @@ static int refuse_serial(struct attempt *attempt, enum log_serial_result result,
 		        found);
 	case LOG_SERIAL_BUSY:
 		return fault_set(&attempt->fault, FAIL_SERIAL,
-		                 "the board carries serial %s, and so does a board in another "
-		                 "slot; set both aside",
+		                 "the board %s serial %s, and so does a board in another slot; set both "
+		                 "aside",
+		                 found[0] != '\0' ? "carries" : "has by its chip", given);
+	case LOG_SERIAL_OTHER_CHIP:
+		return fault_set(&attempt->fault, FAIL_SERIAL,
+		                 "the board carries serial %s, which was given to another chip: one of the "
+		                 "two is a copy; set both aside",
+		                 found);
+	case LOG_SERIAL_OTHER_NUMBER:
+		return fault_set(&attempt->fault, FAIL_SERIAL,
+		                 "this chip was given serial %s before, and now %s%s; set the board aside",
+		                 given, found[0] != '\0' ? "carries " : "the recipe wants another kind",
 		                 found);
 	case LOG_SERIAL_EXHAUSTED:
 		return fault_set(&attempt->fault, FAIL_SERIAL,
@@ -168,8 +179,21 @@ static int refuse_serial(struct attempt *attempt, enum log_serial_result result,
 	}
 }
 
+/* The chip's own number in hex, where it names the unit; NULL: it does not. */
+static const char *unit_silicon_id(const struct chip *chip, char text[2 * SILICON_ID_BYTES + 1])
+{
+	const struct chip_facts *facts = &chip->facts;
+
+	if (!facts->silicon_id_unique)
+		return NULL;
+	for (unsigned i = 0; i < facts->silicon_id_bytes; i++)
+		snprintf(text + 2 * i, 3, "%02X", facts->silicon_id[i]);
+	return text;
+}
+
 static int claim_serial(struct attempt *attempt, const char *found)
 {
+	char silicon_id[2 * SILICON_ID_BYTES + 1];
 	const struct slot_shared *shared = attempt->slot->shared;
 	const struct serial_rule *rule = &shared->recipe->serial;
 	enum log_serial_result result = LOG_SERIAL_EXHAUSTED;
@@ -180,13 +204,14 @@ static int claim_serial(struct attempt *attempt, const char *found)
 	        .width = rule->width,
 	        .first = rule->first,
 	        .found = found[0] != '\0' ? found : NULL,
+	        .silicon_id = unit_silicon_id(attempt->chip, silicon_id),
 	        .now_ms = clock_wall_ms(),
 	};
 	char serial[48] = "";
 
 	if (recorder_serial_claim(shared->recorder, &wish, serial, &result, &attempt->fault) != 0)
 		return -1;
-	if (refuse_serial(attempt, result, found) != 0)
+	if (refuse_serial(attempt, result, found, serial) != 0)
 		return -1;
 	memcpy(attempt->serial, serial, sizeof attempt->serial);
 	struct event event = {.kind = EVENT_SERIAL};
@@ -471,6 +496,7 @@ static int record(struct attempt *attempt)
 {
 	const struct fault *fault = &attempt->fault;
 	struct measures measures = {.count = 0};
+	char silicon_id[2 * SILICON_ID_BYTES + 1];
 	struct log_result result = {
 	        .attempt_id = attempt->id,
 	        .status = "PASS",
@@ -490,8 +516,10 @@ static int record(struct attempt *attempt)
 		result.serial_may_be_on_chip = attempt->chip_written;
 	}
 	/* An attempt without a board has measured nothing. */
-	if (fault->code != FAIL_NO_BOARD)
+	if (fault->code != FAIL_NO_BOARD) {
 		measure_facts(&measures, attempt->chip);
+		result.silicon_id = unit_silicon_id(attempt->chip, silicon_id);
+	}
 	result.measures = measures.list;
 	result.measure_count = measures.count;
 	struct fault refused = {.code = FAIL_NONE};

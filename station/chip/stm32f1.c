@@ -234,8 +234,7 @@ static void note_ids(struct chip_facts *facts, const struct reading *r)
 	facts->stm32f1.device_id = r->device;
 	facts->stm32f1.flash_kib = (uint16_t)r->size;
 	memcpy(facts->silicon_id, r->id, sizeof r->id);
-	facts->silicon_id_unique = is_id(r->id);
-	facts->silicon_id_bytes = facts->silicon_id_unique ? SILICON_ID_BYTES : 0;
+	facts->silicon_id_bytes = is_id(r->id) ? SILICON_ID_BYTES : 0;
 }
 
 static int stm32f1_identify(struct chip *chip, deadline_t deadline, struct fault *fault)
@@ -253,6 +252,7 @@ static int stm32f1_identify(struct chip *chip, deadline_t deadline, struct fault
 	note_ids(&chip->facts, &once);
 	if (read_make(chip, deadline, fault) != 0)
 		return -1;
+	chip->facts.silicon_id_unique = chip->facts.silicon_id_bytes > 0 && facts->make->unique_id;
 	if ((once.device & 0xFFF) != wanted)
 		return fault_set(fault, FAIL_SIGNATURE, "expected device id %03X (%s), found %03X (%s, IDCODE %08X)", wanted,
 		                 chip->part->title, (unsigned)once.device & 0xFFF, stm32f1_density(once.device),

@@ -4,15 +4,15 @@
 
 /* Ids: Black Magic Probe's stm32f1.c, its pull requests 784 and 1821 and issues 1148 and 1200; stlink issues 756, 1082 and
  * 1462. */
-static const struct stm32f1_make original = {"STM32F103", 1, ""};
-static const struct stm32f1_make gd32 = {"GD32F103 (clone)", 4,
+static const struct stm32f1_make original = {"STM32F103", 1, true, ""};
+static const struct stm32f1_make gd32 = {"GD32F103 (clone)", 4, true,
                                          "its flash is slower than the original's: waits are longer"};
-static const struct stm32f1_make hk32 = {"HK32F103 (clone)", 2, "waits are longer, for want of facts"};
-static const struct stm32f1_make cs32 = {"CS32F103 (clone)", 2, "its debug port has another id, which some tools refuse"};
+static const struct stm32f1_make hk32 = {"HK32F103 (clone)", 2, false, "waits are longer, for want of facts"};
+static const struct stm32f1_make cs32 = {"CS32F103 (clone)", 2, false, "its debug port has another id, which some tools refuse"};
 static const struct stm32f1_make apm32 = {
-        "APM32F103 (clone)", 2, "loses half-words that are written while the flash is busy: only the loader may write"};
+        "APM32F103 (clone)", 2, true, "loses half-words that are written while the flash is busy: only the loader may write"};
 static const struct stm32f1_make cks32 = {
-        "CKS32F103 or another clone", 2, "some do not enter SWD at once: they are tried again, and under reset"};
+        "CKS32F103 or another clone", 2, false, "some do not enter SWD at once: they are tried again, and under reset"};
 
 /* JEP106 code of the ROM table's designer. Two makers left Arm's own there, with its part number. */
 static const struct {

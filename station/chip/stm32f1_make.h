@@ -17,6 +17,7 @@ struct stm32f1_ids {
 struct stm32f1_make {
 	const char *title;
 	unsigned slowness; /* how many times the times of the data sheet one may have to wait */
+	bool unique_id;    /* its maker promises that no two chips have the same unique id */
 	const char *quirk; /* "" = none known */
 };
 

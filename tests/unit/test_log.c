@@ -81,10 +81,11 @@ static int64_t open_attempt(struct log *log, int64_t run)
 	return id;
 }
 
-static enum log_serial_result claim(struct log *log, int64_t attempt, const char *found, char serial[48])
+static enum log_serial_result claim_chip(struct log *log, int64_t attempt, const char *found, const char *silicon_id,
+					 char serial[48])
 {
 	struct log_serial_wish wish = {.attempt_id = attempt, .product = "pad", .prefix = "KB-", .width = 4, .first = 7,
-				       .found = found, .now_ms = 2100};
+				       .found = found, .silicon_id = silicon_id, .now_ms = 2100};
 	enum log_serial_result result = LOG_SERIAL_EXHAUSTED;
 	struct log_error err = {0};
 
@@ -93,18 +94,28 @@ static enum log_serial_result claim(struct log *log, int64_t attempt, const char
 	return result;
 }
 
-static void close_attempt(struct log *log, int64_t attempt, const char *status, bool maybe)
+static enum log_serial_result claim(struct log *log, int64_t attempt, const char *found, char serial[48])
+{
+	return claim_chip(log, attempt, found, NULL, serial);
+}
+
+static void close_chip(struct log *log, int64_t attempt, const char *status, bool maybe, const char *silicon_id)
 {
 	bool pass = strcmp(status, "PASS") == 0;
 	struct log_measure measure = {.name = "sck_hz", .number = 1500000};
 	struct log_result result = {.attempt_id = attempt, .status = status, .code = pass ? NULL : "VERIFY",
 				    .step = pass ? NULL : "verify", .sentence = pass ? NULL : "slot 1: differs",
-				    .serial_may_be_on_chip = maybe, .now_ms = 3000, .duration_us = 900, .measures = &measure,
+				    .serial_may_be_on_chip = maybe, .silicon_id = silicon_id, .now_ms = 3000, .duration_us = 900, .measures = &measure,
 				    .measure_count = 1};
 	struct log_error err = {0};
 
 	if (log_attempt_close(log, &result, &err) < 0)
 		fail_msg("%s", err.text);
+}
+
+static void close_attempt(struct log *log, int64_t attempt, const char *status, bool maybe)
+{
+	close_chip(log, attempt, status, maybe, NULL);
 }
 
 /* One text out of the file, by a connection of its own. */
@@ -188,6 +199,101 @@ static void test_returned_board(void **state)
 	expect(bench, "SELECT state FROM serials", "COMMITTED");
 	expect(bench, "SELECT count(*) || ' ' || max(number) FROM attempts WHERE unit = 1", "4 4");
 	expect(bench, "SELECT count(*) FROM serial_history", "8");
+	log_close(log);
+}
+
+static void test_chip_keeps_its_serial(void **state)
+{
+	struct bench *bench = *state;
+	struct log *log = open_log(bench, NULL);
+	char serial[48];
+	int64_t run = begin_run(log), id = open_attempt(log, run);
+
+	assert_int_equal(claim_chip(log, id, NULL, "AA01", serial), LOG_SERIAL_NEW);
+	assert_string_equal(serial, "KB-0007");
+	close_chip(log, id, "PASS", true, "AA01");
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, NULL, "AA02", serial), LOG_SERIAL_NEW);
+	assert_string_equal(serial, "KB-0008");
+	close_chip(log, id, "FAIL", true, "AA02");
+	/* Erased, or protected: the board does not show its number, its chip does. */
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, NULL, "AA01", serial), LOG_SERIAL_RETURNED);
+	assert_string_equal(serial, "KB-0007");
+	close_chip(log, id, "PASS", true, "AA01");
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, "KB-0008", "AA02", serial), LOG_SERIAL_RETURNED);
+	close_chip(log, id, "PASS", true, "AA02");
+	expect(bench, "SELECT count(*) || ' ' || count(DISTINCT unit) FROM attempts", "4 2");
+	expect(bench, "SELECT group_concat(text) FROM silicon_ids", "AA01,AA02");
+	/* It failed before its number was asked for: it is the same unit all the same. */
+	id = open_attempt(log, run);
+	close_chip(log, id, "FAIL", false, "AA02");
+	expect(bench, "SELECT serial FROM units JOIN attempts ON attempts.unit = units.id ORDER BY attempts.id DESC LIMIT 1",
+	       "KB-0008");
+	log_close(log);
+}
+
+static void test_serial_on_two_chips_is_an_alarm(void **state)
+{
+	struct bench *bench = *state;
+	struct log *log = open_log(bench, NULL);
+	char serial[48];
+	int64_t run = begin_run(log), id = open_attempt(log, run);
+
+	claim_chip(log, id, NULL, "AA01", serial);
+	close_chip(log, id, "PASS", true, "AA01");
+	id = open_attempt(log, run);
+	claim_chip(log, id, NULL, "AA02", serial);
+	close_chip(log, id, "PASS", true, "AA02");
+	/* A new chip with a number that another chip has. */
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, "KB-0007", "AA03", serial), LOG_SERIAL_OTHER_CHIP);
+	assert_string_equal(serial, "KB-0007");
+	close_chip(log, id, "FAIL", false, "AA03");
+	/* A known chip with a number that it was not given. */
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, "KB-0008", "AA01", serial), LOG_SERIAL_OTHER_NUMBER);
+	assert_string_equal(serial, "KB-0007");
+	close_chip(log, id, "FAIL", false, "AA01");
+	expect(bench, "SELECT group_concat(state) FROM serials", "COMMITTED,COMMITTED");
+	/* The copy, erased, gets a number of its own. */
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, NULL, "AA03", serial), LOG_SERIAL_NEW);
+	assert_string_equal(serial, "KB-0009");
+	close_chip(log, id, "PASS", true, "AA03");
+	/* The same chip in two slots at once cannot be. */
+	id = open_attempt(log, run);
+	int64_t other = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, NULL, "AA03", serial), LOG_SERIAL_RETURNED);
+	assert_int_equal(claim_chip(log, other, NULL, "AA03", serial), LOG_SERIAL_BUSY);
+	close_chip(log, id, "PASS", true, "AA03");
+	close_chip(log, other, "FAIL", false, "AA03");
+	/* A number from before chips were looked at is bound to the first chip that shows it. */
+	id = open_attempt(log, run);
+	claim(log, id, NULL, serial);
+	close_attempt(log, id, "PASS", true);
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, "KB-0010", "AA04", serial), LOG_SERIAL_RETURNED);
+	close_chip(log, id, "PASS", true, "AA04");
+	id = open_attempt(log, run);
+	assert_int_equal(claim_chip(log, id, "KB-0010", "AA05", serial), LOG_SERIAL_OTHER_CHIP);
+	close_chip(log, id, "FAIL", false, "AA05");
+	log_close(log);
+}
+
+static void test_chips_without_serials_are_units(void **state)
+{
+	struct bench *bench = *state;
+	struct log *log = open_log(bench, NULL);
+	int64_t run = begin_run(log);
+
+	close_chip(log, open_attempt(log, run), "FAIL", false, "AA01");
+	close_chip(log, open_attempt(log, run), "PASS", false, "AA01");
+	close_chip(log, open_attempt(log, run), "PASS", false, "AA02");
+	close_chip(log, open_attempt(log, run), "PASS", false, NULL);
+	expect(bench, "SELECT count(*) FROM units", "3");
+	expect(bench, "SELECT group_concat(unit || '.' || number) FROM attempts", "1.1,1.2,2.1,3.1");
 	log_close(log);
 }
 
@@ -475,6 +581,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_serial_life), CASE(test_returned_board), CASE(test_exhausted), CASE(test_thousand_claims),
+		CASE(test_chip_keeps_its_serial), CASE(test_serial_on_two_chips_is_an_alarm),
+		CASE(test_chips_without_serials_are_units),
 		CASE(test_units_without_serial), CASE(test_finished_is_finished), CASE(test_crash), CASE(test_one_owner),
 		CASE(test_full_disk), CASE(test_places), CASE(test_write_protected),
 	};
