@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hextools/conf.h"
+#include "hextools/edit.h"
 #include "hextools/fuses.h"
 
 static int load_text(const struct conf_node *group, const char *key, bool required, char *out,
@@ -134,9 +135,12 @@ static int load_sizes(const struct conf_node *group, const struct part *part,
 	if (conf_int(group, "reserved", false, section, part->flash_bytes, &reserved, err) != 0)
 		return -1;
 	entry->section_bytes = (uint32_t)section;
-	entry->section_start = part->flash_bytes - entry->section_bytes;
+	entry->section_start = part_is_avr(part) ? part->flash_bytes - entry->section_bytes : part->flash_start;
 	entry->reserved_bytes = (uint32_t)reserved;
-	if (!has_section(part, entry->section_bytes))
+	if (!part_is_avr(part) && (section % part->flash_page != 0 || reserved % part->flash_page != 0))
+		return conf_fail(group, err, "the %s is erased in pages of %u bytes; a bootloader takes whole ones",
+				 part->title, part->flash_page);
+	if (part_is_avr(part) && !has_section(part, entry->section_bytes))
 		return conf_fail(group, err, "the %s has no boot section of %u bytes", part->title,
 				 entry->section_bytes);
 	return 0;
@@ -168,6 +172,13 @@ static int load_part(const struct conf_node *group, struct shelf *shelf, struct 
 	return 0;
 }
 
+/* The length of the next word in a list with spaces, 0 at its end; *at moves to its begin. */
+static size_t word_at(const char *list, size_t *at)
+{
+	*at += strspn(list + *at, " ");
+	return strcspn(list + *at, " ");
+}
+
 static int load_file(const struct conf_node *group, struct shelf *shelf, struct bootloader *family,
 		     struct pogo_error *err)
 {
@@ -186,8 +197,12 @@ static int load_file(const struct conf_node *group, struct shelf *shelf, struct 
 	const struct bootloader_part *entry = bootloader_part(family, file->part);
 	if (entry == NULL)
 		return conf_fail(group, err, "part \"%s\" is not in \"parts\"", file->part);
-	if (file->also[0] != '\0' && bootloader_part(family, file->also) == NULL)
-		return conf_fail(group, err, "part \"%s\" is not in \"parts\"", file->also);
+	for (size_t at = 0, len; (len = word_at(file->also, &at)) > 0; at += len) {
+		char twin[sizeof entry->part];
+		snprintf(twin, sizeof twin, "%.*s", (int)len, file->also + at);
+		if (bootloader_part(family, twin) == NULL)
+			return conf_fail(group, err, "part \"%s\" is not in \"parts\"", twin);
+	}
 	if (bootloader_file(family, file->crc32) != NULL)
 		return conf_fail(group, err, "crc32 %08X is there twice", file->crc32);
 	if (shelf_part(shelf, group, file->part, &part, err) != 0 ||
@@ -330,7 +345,12 @@ const struct bootloader_file *bootloader_file(const struct bootloader *family, u
 
 bool bootloader_fits(const struct bootloader_file *file, const char *part)
 {
-	return strcmp(file->part, part) == 0 || strcmp(file->also, part) == 0;
+	if (strcmp(file->part, part) == 0)
+		return true;
+	for (size_t at = 0, len; (len = word_at(file->also, &at)) > 0; at += len)
+		if (strlen(part) == len && memcmp(file->also + at, part, len) == 0)
+			return true;
+	return false;
 }
 
 bool bootloader_recognise(const struct bootloader_set *set, const struct hex_image *image,
@@ -348,26 +368,40 @@ bool bootloader_recognise(const struct bootloader_set *set, const struct hex_ima
 	return false;
 }
 
-/* CRC-32 of the data in the section, from its first to its last byte there. */
-static bool section_crc(const struct hex_image *image, const struct bootloader_part *entry,
-			uint32_t *crc)
+/* The data in the section, copied into *part; false: there is none, or no memory. */
+static bool take_section(const struct hex_image *image, const struct bootloader_part *entry,
+			 struct hex_image *part)
 {
 	uint64_t end = (uint64_t)entry->section_start + entry->section_bytes;
 	const struct hex_segment *stop = image->segments + image->count;
 	const struct hex_segment *segment = hex_image_from(image, entry->section_start);
-	struct hex_image part;
-	hex_image_init(&part);
 	bool ok = true;
 	for (; segment != NULL && segment != stop && segment->addr < end && ok; segment++) {
 		uint64_t from = segment->addr > entry->section_start ? segment->addr : entry->section_start;
 		uint64_t last = (uint64_t)segment->addr + segment->len;
 		uint64_t until = last < end ? last : end;
-		ok = hex_image_add(&part, (uint32_t)from, segment->bytes + (from - segment->addr),
+		ok = hex_image_add(part, (uint32_t)from, segment->bytes + (from - segment->addr),
 				   (size_t)(until - from), HEX_OVERLAP_ERROR, NULL, NULL) == 0;
 	}
-	ok = ok && hex_image_crc32(&part, crc);
+	return ok && part->count > 0;
+}
+
+/* The known file that the section holds; NULL: none. What was read back from a chip, and a raw binary, have 0xFF where
+ * a file has nothing. */
+static const struct bootloader_file *section_file(const struct bootloader *family, const struct bootloader_part *entry,
+						  const struct hex_image *image)
+{
+	const struct bootloader_file *file = NULL;
+	struct hex_image part;
+	uint32_t crc;
+	hex_image_init(&part);
+	if (take_section(image, entry, &part) && hex_image_crc32(&part, &crc)) {
+		file = bootloader_file(family, crc);
+		if (file == NULL && edit_trim_end(&part, NULL) == 0 && hex_image_crc32(&part, &crc))
+			file = bootloader_file(family, crc);
+	}
 	hex_image_finish(&part);
-	return ok;
+	return file;
 }
 
 bool bootloader_inside(const struct bootloader_set *set, const struct hex_image *image,
@@ -377,8 +411,7 @@ bool bootloader_inside(const struct bootloader_set *set, const struct hex_image 
 		*family = &set->family[i];
 		for (size_t p = 0; p < (*family)->part_count; p++) {
 			const struct bootloader_part *entry = &(*family)->parts[p];
-			uint32_t crc;
-			*file = section_crc(image, entry, &crc) ? bootloader_file(*family, crc) : NULL;
+			*file = section_file(*family, entry, image);
 			if (*file != NULL && strcmp((*file)->part, entry->part) == 0)
 				return true;
 		}

@@ -24,8 +24,8 @@ enum bootloader_reset {
 struct bootloader_part {
 	char part[24];
 	uint32_t section_bytes; /* what its boot section must be */
-	uint32_t section_start;
-	uint32_t reserved_bytes; /* end of flash that no application may use: the section or more */
+	uint32_t section_start; /* at the end of an AVR's flash, at the start of an STM32's */
+	uint32_t reserved_bytes; /* end (start) of the flash that no application may use: the section or more */
 	bool has_fuses, has_guide;
 	uint8_t fuses[PART_FUSES];
 	uint8_t guide[PART_FUSES]; /* what the guide prints, where the fuses differ from it */
@@ -35,7 +35,7 @@ struct bootloader_part {
 
 struct bootloader_file {
 	char name[64], title[64], part[24], usb[12];
-	char also[24]; /* the part's twin that it fits too (AT90USB647 for 646), or empty */
+	char also[64]; /* the part's twins that it fits too (at90usb647 for 646), with spaces between them; or empty */
 	uint32_t crc32;
 	bool sketch; /* not the bootloader alone: an example program lies below it */
 	bool has_fuses;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hextools/check_private.h"
+#include "hextools/fit.h"
 #include "hextools/fuses.h"
 #include "hextools/options.h"
 #include "hextools/outfile.h"
@@ -84,7 +85,10 @@ static int take_bootloader(const struct check_order *order, struct check *check,
 	if (check->family != NULL)
 		return 0;
 	const struct bootloader_file *file;
-	if (format_read_file(order->bootloader, NULL, &check->boot_file, NULL, err) != 0)
+	const struct format_reading reading = {.has_place = !part_is_avr(check->part), .place = check->part->flash_start};
+	if (format_read_file(order->bootloader, &reading, &check->boot_file, NULL, err) != 0)
+		return -1;
+	if (!part_is_avr(check->part) && fit_check(check->part, &check->boot_file, order->bootloader, err) != 0)
 		return -1;
 	if (!bootloader_recognise(&check->known, &check->boot_file, &check->family, &file))
 		check->family = NULL;
@@ -93,9 +97,12 @@ static int take_bootloader(const struct check_order *order, struct check *check,
 
 static int take_words(const struct check_order *order, struct check *check, struct pogo_error *err)
 {
-	if (part_load_avr(order->configs, order->part, "check", &check->part, err) != 0 ||
+	if (part_load(order->configs, order->part, &check->part, err) != 0 ||
 	    bootloader_load_all(order->configs, &check->known, err) != 0)
 		return -1;
+	if (!part_is_avr(check->part) && (order->fuses != NULL || order->lock != NULL || order->clock_given))
+		return pogo_fail(err, POGO_INPUT, "--fuses, --lock and the clock's options are for AVRs; the %s has none of them",
+				 check->part->title);
 	if (order->fuses != NULL) {
 		if (fuses_parse(check->part, order->fuses, check->fuses, err) != 0)
 			return -1;
@@ -106,13 +113,23 @@ static int take_words(const struct check_order *order, struct check *check, stru
 	return take_bootloader(order, check, err);
 }
 
+/* What was read back from an STM32 is a raw binary of its flash. */
+static struct format_reading reading_of(const struct check_order *order, const struct check *check)
+{
+	struct format_reading reading = order->reading;
+	reading.has_place = !part_is_avr(check->part);
+	reading.place = check->part->flash_start;
+	return reading;
+}
+
 /* An image whose text need not be looked at: it reads without any complaint, and its records ascend, so that nothing
  * in it begins anew below what stands before. That is nearly every file, and most of the time. */
 static bool read_plainly(const struct check_order *order, struct check *check)
 {
+	const struct format_reading reading = reading_of(order, check);
 	struct pogo_error why;
 	if (order->reading.lenient || strncmp(order->image, "-", 1) == 0 ||
-	    format_read_file(order->image, &order->reading, &check->image, NULL, &why) != 0)
+	    format_read_file(order->image, &reading, &check->image, NULL, &why) != 0)
 		return false;
 	if (check->image.ascending)
 		return true;
@@ -127,6 +144,7 @@ static int read_image(const struct check_order *order, struct check *check, stru
 	size_t path_len, len;
 	char *data, path[4096];
 	bool ihex = false;
+	const struct format_reading reading = reading_of(order, check);
 	check->readable = read_plainly(order, check);
 	if (check->readable)
 		return 0;
@@ -137,7 +155,7 @@ static int read_image(const struct check_order *order, struct check *check, stru
 		return -1;
 	bool sound = check_text(check, data, len, &ihex) && ihex;
 	struct pogo_error why;
-	int rc = format_read_memory(data, len, order->image, &order->reading, &check->image, NULL, &why);
+	int rc = format_read_memory(data, len, order->image, &reading, &check->image, NULL, &why);
 	free(data);
 	check->readable = rc == 0;
 	if (rc == 0)
@@ -158,6 +176,10 @@ static int look(const struct check_order *order, struct check *check, struct pog
 		return -1;
 	if (!check->readable)
 		return 0;
+	if (!part_is_avr(check->part)) {
+		check_stm32(check);
+		return 0;
+	}
 	check_places(check);
 	check_fuses(check, order->crystal_hz, order->external_clock);
 	check_boot(check);

@@ -31,7 +31,7 @@ struct check_order {
 	const char *bootloader; /* a family's name or a file; may be NULL */
 	const char *fuses, *lock; /* as on a command line; may be NULL */
 	uint32_t crystal_hz;
-	bool external_clock;
+	bool external_clock, clock_given; /* the command line says something of the clock */
 	struct format_reading reading;
 };
 
@@ -48,7 +48,7 @@ struct check {
 	bool has_fuses, has_lock;
 	uint8_t fuses[PART_FUSES], lock;
 	bool has_boot;
-	uint32_t boot_start; /* where the bootloader is or should be */
+	uint32_t boot_start, boot_end; /* where the bootloader is or should be; behind its pages */
 
 	struct check_finding findings[CHECK_FINDINGS]; /* the first ones, in the order of their finding */
 	size_t finding_count, errors, warnings, notes; /* all are counted */

@@ -62,7 +62,7 @@ static void check_sketch(struct check *check)
 
 /* ---- where the bootloader is ---------------------------------------------------------------------- */
 
-static void recognise(struct check *check)
+void check_recognise(struct check *check)
 {
 	const struct bootloader *family;
 	const struct bootloader_file *file;
@@ -123,7 +123,7 @@ static bool bootloader_begin(const struct check *check, uint32_t *start)
 
 /* ---- the section against the image ---------------------------------------------------------------- */
 
-static void check_boot_file(struct check *check)
+void check_boot_file(struct check *check)
 {
 	const struct hex_image *file = &check->boot_file;
 	for (size_t i = 0; i < file->count; i++) {
@@ -136,21 +136,25 @@ static void check_boot_file(struct check *check)
 				continue;
 			check_find(check, "bootloader-damaged", CHECK_ERROR, at,
 				   "build the application for this bootloader and join both with release",
-				   "the bootloader has 0x%02X at 0x%05" PRIX32 ", the image %s%02X",
-				   segment->bytes[k], at, there ? "0x" : "nothing: 0x", byte);
+				   "the bootloader has 0x%02X at 0x%0*" PRIX32 ", the image %s%02X",
+				   segment->bytes[k], hex_digits(at), at, there ? "0x" : "nothing: 0x", byte);
 			return;
 		}
 	}
 	/* What else is there belongs to the application. */
-	uint32_t end = check->part->flash_bytes;
+	uint32_t end = check->boot_end;
 	for (uint32_t at = check->boot_start; at < end; at++) {
 		uint32_t own;
+		uint8_t byte;
 		if (!check_first(&check->image, at, end, &at) || check_first(file, at, at + 1, &own))
+			continue;
+		hex_image_read(&check->image, at, &byte, 1, 0xFF);
+		if (byte == 0xFF) /* filler, as erased memory has it */
 			continue;
 		check_find(check, "app-in-boot", CHECK_ERROR, at,
 			   "build the application for this bootloader (BOOTLOADER or BOOTLOADER_SIZE in QMK)",
-			   "the image has data at 0x%05" PRIX32 ", in the boot section, that is not the bootloader's",
-			   at);
+			   "the image has data at 0x%0*" PRIX32 ", in the boot section, that is not the bootloader's",
+			   hex_digits(at), at);
 		return;
 	}
 }
@@ -262,9 +266,10 @@ static void check_blank_reset(struct check *check)
 void check_boot(struct check *check)
 {
 	uint32_t first;
+	check->boot_end = check->part->flash_bytes;
 	check_strangers(check);
 	check_sketch(check);
-	recognise(check);
+	check_recognise(check);
 	check_blank_reset(check);
 	if (check->part->boot_bytes[0] == 0)
 		return;

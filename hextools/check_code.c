@@ -94,7 +94,7 @@ static void parts_with_vectors(struct part *const *parts, size_t part_count, uns
 	out[0] = '\0';
 	for (size_t i = 0; i < part_count; i++) {
 		size_t used = strlen(out);
-		if (strcmp(parts[i]->family, "avr") == 0 && parts[i]->vector_count == count && parts[i]->vector_bytes == size)
+		if (part_is_avr(parts[i]) && parts[i]->vector_count == count && parts[i]->vector_bytes == size)
 			snprintf(out + used, room - used, "%s%s", used > 0 ? ", " : "", parts[i]->title);
 	}
 }
@@ -151,7 +151,7 @@ static void check_stack(struct check *check, uint32_t start, struct part *const 
 		return;
 	for (size_t i = 0; i < part_count; i++) {
 		size_t used = strlen(others);
-		if (strcmp(parts[i]->family, "avr") == 0 &&
+		if (part_is_avr(parts[i]) &&
 		    parts[i]->sram_start + parts[i]->sram_bytes - 1 == stack)
 			snprintf(others + used, sizeof others - used, "%s%s", used > 0 ? ", " : ": as on the ",
 				 parts[i]->title);
@@ -198,7 +198,7 @@ int check_code(struct check *check, const char *configs, struct pogo_error *err)
 	struct part **parts;
 	size_t count;
 	uint32_t start;
-	if (strcmp(check->part->family, "avr") != 0 || !check_reset_vector(check, &start))
+	if (!check_reset_vector(check, &start))
 		return 0;
 	if (part_load_all(configs, &parts, &count, err) != 0)
 		return -1;

@@ -26,6 +26,9 @@ void check_boot(struct check *check);    /* boot section, bootloader, fuses that
 void check_fuses(struct check *check, uint32_t crystal_hz, bool external_clock);
 void check_lock(struct check *check);
 void check_eeprom(struct check *check);
+void check_recognise(struct check *check); /* which known bootloader the image has */
+void check_boot_file(struct check *check); /* --bootloader FILE against the image */
+void check_stm32(struct check *check);     /* all of it, for that family */
 int check_code(struct check *check, const char *configs, struct pogo_error *err); /* vectors, stack */
 
 #endif

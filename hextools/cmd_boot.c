@@ -86,6 +86,9 @@ static int prepare(struct boot_job *job, char **words, int count, struct pogo_er
 	    edit_number(job->cycles, "--cycles", 1, INT64_MAX, 0, &cycles, err) != 0 ||
 	    edit_job_open(common, words, count, 0, err) != 0)
 		return -1;
+	if (!part_is_avr(common->part))
+		return pogo_fail(err, POGO_SYSTEM, "simavr simulates AVRs, and the %s is none; check can tell whether it may "
+				 "start", common->part->title);
 	if (fit_check(common->part, &common->image, common->path, err) != 0 || choose_fuses(job, err) != 0)
 		return -1;
 	job->order.part = common->part;

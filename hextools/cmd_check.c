@@ -34,8 +34,8 @@ static void print_finding(FILE *out, const struct check_finding *finding)
 {
 	char address[16] = "-";
 	if (finding->has_address)
-		snprintf(address, sizeof address, "0x%05" PRIX32, finding->address);
-	fprintf(out, "%-8s %-22s %-9s %s; %s\n", check_severity_name(finding->severity), finding->id,
+		snprintf(address, sizeof address, "0x%0*" PRIX32, hex_digits(finding->address), finding->address);
+	fprintf(out, "%-8s %-22s %-10s %s; %s\n", check_severity_name(finding->severity), finding->id,
 		address, finding->text, finding->way_out);
 }
 
@@ -160,6 +160,7 @@ int cmd_check(int argc, char **argv, struct pogo_error *err)
 	if (conf_dir(given, configs, sizeof configs, err) != 0)
 		return -1;
 	order.crystal_hz = (uint32_t)hz;
+	order.clock_given = crystal != NULL || order.external_clock;
 	order.image = argv[0];
 	order.configs = configs;
 	return run(&order, json, err);

@@ -224,6 +224,13 @@ static int report_json(struct diff_job *job, struct pogo_error *err)
 
 /* ---- command ---------------------------------------------------------------------------------------- */
 
+static void count_pages(struct diff_job *job)
+{
+	const struct part *part = job->common.part;
+	const struct hex_range flash = {part->flash_start, part->flash_start + (part->flash_bytes - 1)};
+	diff_count_pages(&job->common.image, &job->other, part->flash_page, &flash, &job->page_count);
+}
+
 static int compare(struct diff_job *job, char **argv, int count, struct pogo_error *err)
 {
 	struct edit_job *common = &job->common;
@@ -239,8 +246,7 @@ static int compare(struct diff_job *job, char **argv, int count, struct pogo_err
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
 	diff_walk(&common->image, &job->other, 0, NULL, NULL, &job->total);
 	if (job->pages)
-		diff_count_pages(&common->image, &job->other, common->part->flash_page,
-				 common->part->flash_bytes, &job->page_count);
+		count_pages(job);
 	job->colour = edit_colour();
 	if (!job->quiet && (common->json ? report_json(job, err) : report_text(job, err)) != 0)
 		return -1;

@@ -22,7 +22,7 @@ int edit_job_part(struct edit_job *job, struct pogo_error *err)
 		return 0;
 	}
 	if (conf_dir(job->configs, configs, sizeof configs, err) != 0 ||
-	    part_load_avr(configs, job->part_name, "this use of --part", &job->part, err) != 0)
+	    part_load(configs, job->part_name, &job->part, err) != 0)
 		return -1;
 	job->words.part = job->part;
 	if (job->fuses == NULL)

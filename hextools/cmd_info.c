@@ -79,8 +79,8 @@ static void print_ranges(FILE *out, const struct hex_image *image)
 		if (i > 0)
 			fprintf(out, "  hole     %" PRIu64 " bytes\n",
 				segment->addr - last_of(segment - 1) - 1);
-		fprintf(out, "  range    0x%05" PRIX32 "-0x%05" PRIX64 "  %zu bytes\n", segment->addr,
-			last_of(segment), segment->len);
+		fprintf(out, "  range    0x%0*" PRIX32 "-0x%0*" PRIX64 "  %zu bytes\n", hex_digits(segment->addr),
+			segment->addr, hex_digits(segment->addr), last_of(segment), segment->len);
 	}
 }
 
@@ -193,15 +193,18 @@ static int report_text(const struct finding *found, int count, struct pogo_error
 	return rc;
 }
 
-static int report_map(const struct map_options *map, const char *configs, const struct finding *found,
-		      int count, struct pogo_error *err)
+static int report_map(struct map_options *map, const char *configs, const struct finding *found, int count,
+		      struct pogo_error *err)
 {
 	/* An array of pointers is meant. NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	const struct hex_image **images = calloc((size_t)count, sizeof *images);
 	if (images == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
 		images[i] = &found[i].image;
+		if (map->family == NULL)
+			map->family = found[i].family;
+	}
 	int rc = cmd_map_print(map, configs, images, (size_t)count, err);
 	free(images);
 	return rc;

@@ -14,6 +14,17 @@ int cmd_map_check(const struct map_options *options, bool json, struct pogo_erro
 	return 0;
 }
 
+/* An STM32's fuses do not say where a bootloader ends, but a known one does. */
+static void take_family(const struct bootloader *family, struct edit_job *job)
+{
+	const struct bootloader_part *entry = family != NULL ? bootloader_part(family, job->part->name) : NULL;
+	if (part_is_avr(job->part) || entry == NULL)
+		return;
+	job->words.has_boot = true;
+	job->words.boot_start = entry->section_start;
+	job->words.boot_bytes = entry->reserved_bytes;
+}
+
 int cmd_map_print(const struct map_options *options, const char *configs,
 		  const struct hex_image *const images[], size_t count, struct pogo_error *err)
 {
@@ -23,8 +34,10 @@ int cmd_map_print(const struct map_options *options, const char *configs,
 	if (rc == 0)
 		rc = edit_text_open(&text, err);
 	if (rc == 0) {
-		const struct map_view view = {job.part,	 job.words.has_boot, job.words.boot_start, images, count,
-					      edit_utf8(), edit_colour()};
+		take_family(options->family, &job);
+		const struct map_view view = {
+			job.part, job.words.has_boot, job.words.boot_start, job.words.boot_bytes, images,
+			count,	  edit_utf8(),	      edit_colour()};
 		map_draw(text.out, &view);
 		rc = edit_text_print(&text, NULL, err);
 	}

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "hextools/bootloader.h"
 #include "hextools/image.h"
 #include "hextools/options.h"
 
@@ -11,6 +12,7 @@
 struct map_options {
 	const char *part, *fuses;
 	bool wanted;
+	const struct bootloader *family; /* the known bootloader in the images, or NULL */
 };
 
 #define MAP_SPECS(map)                                                                               \

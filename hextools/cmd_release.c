@@ -19,12 +19,14 @@ static const char help[] =
 	"Joins a bootloader and an application into one image and proves that image, part, boot section,\n"
 	"fuses and lock bits fit each other. A refusal (exit 1) says what does not and writes nothing.\n"
 	"\n"
-	"  --part P             a part of configs/parts, like atmega32u4\n"
+	"  --part P             a part of configs/parts, like atmega32u4 or stm32f103x8\n"
 	"  --bootloader FILE    Intel HEX, S-record, ELF, UF2, or raw binary as FILE@ADDRESS; released\n"
 	"                       bootloaders are recognised\n"
 	"  --boot-only          take only the boot section of that file (some are released with an example\n"
 	"                       program in the same file)\n"
-	"  --app FILE           the same formats\n"
+	"  --app FILE           the same formats. For an STM32 a raw binary needs no address: the bootloader\n"
+	"                       is where the flash begins, the application behind it; --fuses, --lock,\n"
+	"                       --eeprom and --crystal are for AVRs\n"
 	"  --qmk DIR            a QMK source tree: part, bootloader, its size and crystal come from there\n"
 	"  --keyboard NAME      the keyboard in it, like planck/rev6 or planck/rev6:default\n"
 	"  --eeprom FILE        the same, from 0 or from 0x810000, becomes part of the image\n"
@@ -112,9 +114,9 @@ static int say_done(const struct release *release, const struct outputs *to, str
 	    (to->recipe != NULL && outfile_is_stdout(to->recipe)))
 		return 0;
 	snprintf(text, sizeof text,
-		 "%.400s: %llu bytes for %s, bootloader at 0x%05X, crc-32 %08X, sha-256 %s\n", to->image,
+		 "%.400s: %llu bytes for %s, bootloader at 0x%0*X, crc-32 %08X, sha-256 %s\n", to->image,
 		 (unsigned long long)hex_image_bytes(&release->image), release->part->title,
-		 release->boot_start, release->crc32, release->digest);
+		 hex_digits(release->boot_start), release->boot_start, release->crc32, release->digest);
 	return cmd_print(text, err);
 }
 
@@ -216,6 +218,7 @@ int cmd_release(int argc, char **argv, struct pogo_error *err)
 	if (crystal != NULL && options_number(crystal, "--crystal", 0, 100000000, &hz, err) != 0)
 		return -1;
 	order.crystal_hz = (uint32_t)hz;
+	order.clock_given = crystal != NULL || order.external_clock;
 	source.crystal_given = crystal != NULL;
 	if (conf_dir(given, configs, sizeof configs, err) != 0)
 		return -1;

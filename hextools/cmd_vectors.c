@@ -13,7 +13,7 @@ static const char help[] =
 	"Shows the reset and interrupt vectors and what each leads to. Vectors in a row that lead to one\n"
 	"place are one line: mostly the handler of unused interrupts.\n"
 	"\n"
-	"  --base ADDRESS     where the table stands (default 0; Cortex-M 0x08000000)\n"
+	"  --base ADDRESS     where the table stands (default: where the flash begins; --cortex-m 0x08000000)\n"
 	"  --count N          how many vectors (else what the part says, or what looks like a table)\n"
 	"  --cortex-m         an ARM Cortex-M table: initial stack pointer, reset, ...\n"
 	"  --all              every vector on a line of its own\n" EDIT_PART_HELP FORMAT_READ_HELP EDIT_JSON_HELP;
@@ -66,13 +66,14 @@ static void put_vector(FILE *out, const struct vector *first, const struct vecto
 	else
 		snprintf(numbers, sizeof numbers, "%u-%u", first->number, last->number);
 	if (has_target(first))
-		snprintf(what, sizeof what, "%-7s 0x%05" PRIX32, vector_kind_name(first->kind), first->target);
+		snprintf(what, sizeof what, "%-7s 0x%0*" PRIX32, vector_kind_name(first->kind),
+			 hex_digits(first->target), first->target);
 	else if (first->kind == VECTOR_OTHER)
 		snprintf(what, sizeof what, "%-7s %04" PRIX32, first->word == 0 ? "zero" : "no jump",
 			 first->word);
 	else
 		snprintf(what, sizeof what, "%s", vector_kind_name(first->kind));
-	fprintf(out, "%-8s 0x%05" PRIX32 "  %-12s %-18s  %s\n", numbers, first->addr,
+	fprintf(out, "%-8s 0x%0*" PRIX32 "  %-12s %-18s  %s\n", numbers, hex_digits(first->addr), first->addr,
 		first->name != NULL ? first->name : "", what, place_text(first));
 }
 
@@ -121,12 +122,12 @@ static int report_json(const struct vectors_job *job, struct pogo_error *err)
 static int read_view(struct vectors_job *job, struct pogo_error *err)
 {
 	int64_t base, count;
-	const struct edit_job *common = &job->common;
-	if (job->cortex_m == (common->part_name != NULL))
-		return pogo_fail(err, POGO_INPUT, "vectors needs one of --part P (AVR) and --cortex-m");
+	const struct part *part = job->common.part;
+	if (part != NULL && !part_is_avr(part))
+		job->cortex_m = true;
 	/* 4 bytes a vector at most. */
 	if (edit_number(job->base, "--base", 0, (int64_t)UINT32_MAX - 4 * VECTORS_MAX,
-			job->cortex_m ? 0x08000000 : 0, &base, err) != 0 ||
+			part != NULL ? part->flash_start : 0x08000000, &base, err) != 0 ||
 	    edit_number(job->count_text, "--count", 1, VECTORS_MAX, 0, &count, err) != 0)
 		return -1;
 	job->view.base = (uint32_t)base;
@@ -137,7 +138,9 @@ static int read_view(struct vectors_job *job, struct pogo_error *err)
 static int look(struct vectors_job *job, char **argv, int count, struct pogo_error *err)
 {
 	uint8_t byte;
-	if (read_view(job, err) != 0 || edit_job_open(&job->common, argv, count, 0, err) != 0)
+	if (job->cortex_m == (job->common.part_name != NULL))
+		return pogo_fail(err, POGO_INPUT, "vectors needs one of --part P and --cortex-m");
+	if (edit_job_open(&job->common, argv, count, 0, err) != 0 || read_view(job, err) != 0)
 		return -1;
 	job->view.part = job->common.part;
 	job->view.has_boot = job->common.words.has_boot;

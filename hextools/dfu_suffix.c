@@ -20,6 +20,12 @@ static uint32_t le32(const uint8_t *at)
 	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
+bool dfu_suffix_ends(const uint8_t *bytes, size_t len)
+{
+	return len >= DFU_SUFFIX && memcmp(bytes + len - DFU_SUFFIX + AT_SIGNATURE, "UFD", 3) == 0 &&
+	       bytes[len - DFU_SUFFIX + AT_LENGTH] == DFU_SUFFIX;
+}
+
 static int crc_of(struct instream *in, uint64_t length, uint32_t *crc, struct pogo_error *err)
 {
 	*crc = 0;

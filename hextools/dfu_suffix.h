@@ -16,6 +16,9 @@ enum { DFU_SUFFIX = 16 };
  * the input end before it and tells its ids. A suffix that contradicts the file is POGO_INPUT. */
 int dfu_suffix_take(struct instream *in, bool *found, struct dfu_ids *ids, struct pogo_error *err);
 
+/* Do these bytes end with what a suffix is known by? */
+bool dfu_suffix_ends(const uint8_t *bytes, size_t len);
+
 /* The suffix of a file whose CRC-32 (as crc32_update counts it, from 0) is `crc`. */
 void dfu_suffix_make(const struct dfu_ids *ids, uint32_t crc, uint8_t out[DFU_SUFFIX]);
 

@@ -160,16 +160,16 @@ static uint64_t first_unlike(const struct piece *piece, uint64_t skip)
 }
 
 void diff_count_pages(const struct hex_image *a, const struct hex_image *b, uint32_t page,
-		      uint32_t flash_bytes, struct diff_pages *pages)
+		      const struct hex_range *flash, struct diff_pages *pages)
 {
 	struct cursor in_a = cursor_of(a), in_b = cursor_of(b);
 	struct piece piece;
 	uint64_t used_to = 0, unlike_to = 0; /* pages below are counted: first address above them */
 	*pages = (struct diff_pages){0};
-	for (uint64_t addr = 0; next_piece(&in_a, &in_b, addr, &piece) && piece.first < flash_bytes;
+	for (uint64_t addr = flash->first; next_piece(&in_a, &in_b, addr, &piece) && piece.first <= flash->last;
 	     addr = piece.first + piece.len) {
-		if (piece.len > flash_bytes - piece.first)
-			piece.len = flash_bytes - piece.first;
+		if (piece.len > flash->last - piece.first + 1)
+			piece.len = flash->last - piece.first + 1;
 		uint64_t end = piece.first + piece.len;
 		uint64_t from = piece.first > used_to ? piece.first / page * page : used_to;
 		if (end > from) {

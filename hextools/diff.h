@@ -1,6 +1,7 @@
 #ifndef POGO_HEXTOOLS_DIFF_H
 #define POGO_HEXTOOLS_DIFF_H
 
+#include "hextools/edit.h"
 #include "hextools/image.h"
 
 /* How two images differ, walked in ascending order with no memory of its own. */
@@ -28,7 +29,7 @@ int diff_walk(const struct hex_image *a, const struct hex_image *b, size_t gap,
 
 bool diff_same(const struct diff_total *total);
 
-/* Flash pages of `page` bytes below `flash_bytes`: how many hold data in either image, and how many of
+/* Flash pages of `page` bytes in `flash`, which begins with one: how many hold data in either image, and how many of
  * those read differently when erased memory (0xFF) stands where an image has no data: those a
  * programmer must write again to turn one into the other. */
 struct diff_pages {
@@ -36,6 +37,6 @@ struct diff_pages {
 };
 
 void diff_count_pages(const struct hex_image *a, const struct hex_image *b, uint32_t page,
-		      uint32_t flash_bytes, struct diff_pages *pages);
+		      const struct hex_range *flash, struct diff_pages *pages);
 
 #endif

@@ -46,9 +46,12 @@ static int word_of_part(const char *text, const struct range_words *words, struc
 		*range = (struct hex_range){AVR_EEPROM_BASE, AVR_EEPROM_BASE + part->eeprom_bytes - 1};
 		return 0;
 	}
-	*range = (struct hex_range){0, part->flash_bytes - 1};
+	*range = (struct hex_range){part->flash_start, part->flash_start + (part->flash_bytes - 1)};
 	if (strcmp(text, "flash") == 0)
 		return 0;
+	if (!part_is_avr(part))
+		return pogo_fail(err, POGO_INPUT, "range \"%s\" is a word for AVRs, whose fuses say where it is; give the "
+				 "addresses", text);
 	if (!words->has_boot)
 		return pogo_fail(err, POGO_INPUT,
 				 "range \"%s\" needs --fuses: BOOTSZ says where the %s's boot section begins",
@@ -255,6 +258,20 @@ int edit_exclude(struct hex_image *image, const struct hex_range *ranges, size_t
 		 struct pogo_error *err)
 {
 	return keep(image, ranges, count, false, err);
+}
+
+int edit_trim_end(struct hex_image *image, struct pogo_error *err)
+{
+	for (size_t i = image->count; i > 0; i--) {
+		const struct hex_segment *segment = &image->segments[i - 1];
+		size_t used = segment->len;
+		while (used > 0 && segment->bytes[used - 1] == 0xFF)
+			used--;
+		const struct hex_range blank = {(uint32_t)(segment->addr + used), last_of(&image->segments[image->count - 1])};
+		if (used > 0)
+			return used == segment->len && i == image->count ? 0 : edit_exclude(image, &blank, 1, err);
+	}
+	return 0;
 }
 
 /* Both are sorted, so adding always the lower one adds always at the end. */

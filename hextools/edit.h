@@ -37,6 +37,9 @@ uint64_t range_count(const struct hex_image *image, const struct hex_range *rang
 int edit_copy(struct hex_image *to, const struct hex_image *from, const struct hex_range *range,
 	      struct pogo_error *err);
 
+/* Drops the bytes 0xFF at the image's end, where erased memory reads the same. */
+int edit_trim_end(struct hex_image *image, struct pogo_error *err);
+
 /* Keeps (crop) or drops (exclude) the bytes of the ranges, which may overlap and come in any order.
  * The start record stays. If no byte would be left: POGO_NO. */
 int edit_crop(struct hex_image *image, const struct hex_range *ranges, size_t count,

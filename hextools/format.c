@@ -151,9 +151,14 @@ static int read_stream(struct instream *in, const char *path, size_t path_len, i
 {
 	const struct format *format = reading->format != NULL
 					      ? by_name(reading->format, err)
-					      : recognise(in, path, path_len, has_offset, err);
+					      : recognise(in, path, path_len, has_offset || reading->has_place, err);
 	if (format == NULL)
 		return -1;
+	if (format == &format_binary && !has_offset && reading->has_place) {
+		offset = reading->place;
+		has_offset = true;
+		notes_add(&origin->notes, "\"%.150s\" is a raw binary, taken for 0x%08" PRIX32, in->name, reading->place);
+	}
 	if (format == &format_binary && !has_offset)
 		return pogo_fail(err, POGO_INPUT,
 				 "%.200s: raw binary data has no address, say where it belongs: \"%.*s@ADDRESS\"",

@@ -19,6 +19,8 @@ struct format_reading {
 	const char *format; /* a name of the list; NULL: recognise it */
 	const char *family; /* UF2: the family to take, name or number; NULL: the only one of the file */
 	bool lenient;       /* accept the harmless oddities of the text formats, with a note for each */
+	bool has_place;     /* a raw binary without an @ADDRESS belongs at `place`, and a note says so */
+	uint32_t place;
 };
 
 #define FORMAT_READ_SPECS(reading)                                                                   \

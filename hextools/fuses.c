@@ -32,6 +32,8 @@ int fuses_parse(const struct part *part, const char *text, uint8_t fuses[PART_FU
 	uint8_t value[PART_FUSES] = {0xFF, 0xFF, 0xFF};
 	const char *at = text;
 	unsigned count = 0;
+	if (part->fuse_count == 0)
+		return pogo_fail(err, POGO_INPUT, "fuses \"%.40s\": the %s has no fuses", text, part->title);
 	while (count < part->fuse_count) {
 		at = parse_byte(at, &value[count]);
 		if (at == NULL)

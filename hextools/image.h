@@ -14,6 +14,12 @@
 
 #define AVR_EEPROM_BASE 0x810000u
 
+/* How many digits an address has in a message: 0x07000, 0x810000, 0x08002000. */
+static inline int hex_digits(uint64_t address)
+{
+	return address > 0xFFFFFF ? 8 : 5;
+}
+
 struct hex_segment {
 	uint32_t addr;  /* first byte; addr + len <= 2^32 */
 	size_t len;     /* 1 .. 2^32 */

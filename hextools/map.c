@@ -32,7 +32,7 @@ static void count_images(const struct map_view *view, uint32_t addr, uint32_t le
 
 static bool in_boot(const struct map_view *view, uint32_t addr)
 {
-	return view->has_boot && addr >= view->boot_start && addr < view->part->flash_bytes;
+	return view->has_boot && addr >= view->boot_start && addr - view->boot_start < view->boot_bytes;
 }
 
 enum map_cell map_look(const struct map_view *view, uint32_t addr, uint32_t len, struct map_bytes *bytes)
@@ -53,10 +53,10 @@ enum map_cell map_look(const struct map_view *view, uint32_t addr, uint32_t len,
 	}
 	bytes->conflict += conflict;
 	bytes->boot += boot;
-	if (addr < view->part->flash_bytes)
-		bytes->application += application;
-	else
+	if (part_in_eeprom(view->part, addr))
 		bytes->eeprom += application;
+	else
+		bytes->application += application;
 	if (conflict > 0)
 		return MAP_CONFLICT;
 	if (boot > 0)
@@ -85,7 +85,7 @@ static void draw_memory(FILE *out, const struct map_view *view, const char *name
 	fprintf(out, "  %s, %" PRIu32 " bytes, %" PRIu32 " a cell\n", name, size, cell);
 	for (uint32_t at = 0; at < size; at += cell) {
 		if (at / cell % ROW_CELLS == 0)
-			fprintf(out, "  0x%05" PRIX32 "  ", base + at);
+			fprintf(out, "  0x%0*" PRIX32 "  ", hex_digits(base), base + at);
 		put_cell(out, view, map_look(view, base + at, size - at < cell ? size - at : cell, bytes));
 		if ((at / cell + 1) % ROW_CELLS == 0 || at + cell >= size)
 			fputc('\n', out);
@@ -96,14 +96,14 @@ static void draw_memory(FILE *out, const struct map_view *view, const char *name
 static uint64_t count_outside(const struct map_view *view)
 {
 	uint64_t sum = 0;
-	const uint64_t flash = view->part->flash_bytes, eeprom = view->part->eeprom_bytes;
+	const uint64_t flash = view->part->flash_start, flash_end = flash + view->part->flash_bytes;
+	const uint64_t base = AVR_EEPROM_BASE, top = base + view->part->eeprom_bytes;
 	for (size_t i = 0; i < view->count; i++) {
 		for (size_t s = 0; s < view->images[i]->count; s++) {
 			const struct hex_segment *segment = &view->images[i]->segments[s];
 			uint64_t from = segment->addr, end = from + segment->len, inside = 0;
-			uint64_t base = AVR_EEPROM_BASE, top = base + eeprom;
-			if (from < flash)
-				inside += (end < flash ? end : flash) - from;
+			if (from < flash_end && end > flash)
+				inside += (end < flash_end ? end : flash_end) - (from > flash ? from : flash);
 			if (from < top && end > base)
 				inside += (end < top ? end : top) - (from > base ? from : base);
 			sum += segment->len - inside;
@@ -136,17 +136,19 @@ void map_draw(FILE *out, const struct map_view *view)
 	const struct part *part = view->part;
 	struct map_bytes bytes = {.outside = count_outside(view)};
 	fprintf(out, "%s\n", part->title);
-	draw_memory(out, view, "flash", 0, part->flash_bytes, part->flash_page, &bytes);
+	draw_memory(out, view, "flash", part->flash_start, part->flash_bytes, part->flash_page, &bytes);
 	if (part->eeprom_bytes > 0)
 		draw_memory(out, view, "EEPROM", AVR_EEPROM_BASE, part->eeprom_bytes,
 			    part->eeprom_bytes / ROW_CELLS, &bytes);
 	put_legend(out, view);
-	uint64_t limit = view->has_boot ? view->boot_start : part->flash_bytes;
-	fprintf(out, "  %s %" PRIu64 " of %" PRIu64 " bytes", view->has_boot ? "application" : "data",
-		bytes.application, limit);
+	uint32_t boot = view->has_boot ? view->boot_bytes : 0;
+	fprintf(out, "  %s %" PRIu64 " of %" PRIu32 " bytes", view->has_boot ? "application" : "data",
+		bytes.application, part->flash_bytes - boot);
 	if (view->has_boot)
-		fprintf(out, ", boot %" PRIu64 " of %" PRIu64, bytes.boot, part->flash_bytes - limit);
-	fprintf(out, ", EEPROM %" PRIu64 " of %" PRIu32 "\n", bytes.eeprom, part->eeprom_bytes);
+		fprintf(out, ", boot %" PRIu64 " of %" PRIu32, bytes.boot, boot);
+	if (part->eeprom_bytes > 0 || part_is_avr(part))
+		fprintf(out, ", EEPROM %" PRIu64 " of %" PRIu32, bytes.eeprom, part->eeprom_bytes);
+	fputc('\n', out);
 	if (bytes.conflict > 0)
 		fprintf(out, "  %" PRIu64 " bytes are in more than one file\n", bytes.conflict);
 	if (bytes.outside > 0)

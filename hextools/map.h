@@ -12,7 +12,7 @@
 struct map_view {
 	const struct part *part;
 	bool has_boot; /* the boot section is known */
-	uint32_t boot_start;
+	uint32_t boot_start, boot_bytes;
 	const struct hex_image *const *images;
 	size_t count;
 	bool utf8, colour;

@@ -19,6 +19,11 @@ const struct part_fuse_bit *part_bit(const struct part *part, const char *name)
 	return NULL;
 }
 
+bool part_is_avr(const struct part *part)
+{
+	return strcmp(part->family, "avr") == 0;
+}
+
 bool part_in_eeprom(const struct part *part, uint32_t address)
 {
 	return part->eeprom_bytes > 0 && address >= AVR_EEPROM_BASE;
@@ -496,7 +501,7 @@ static int load_root(const struct conf_node *root, const char *name, struct part
 		return -1;
 	if (strcmp(part->name, name) != 0)
 		return conf_fail(root, err, "the file calls itself \"%s\"", part->name);
-	if (!stm32 && strcmp(part->family, "avr") != 0)
+	if (!stm32 && !part_is_avr(part))
 		return conf_fail(root, err, "family \"%s\" is neither \"avr\" nor \"stm32f1\"", part->family);
 	return (stm32 ? load_stm32 : load_avr)(root, part, err);
 }
@@ -558,7 +563,7 @@ int part_load_avr(const char *configs, const char *name, const char *what, struc
 {
 	if (part_load(configs, name, out, err) != 0)
 		return -1;
-	if (strcmp((*out)->family, "avr") == 0)
+	if (part_is_avr(*out))
 		return 0;
 	pogo_fail(err, POGO_INPUT, "%s is for AVRs, and the %s is none", what, (*out)->title);
 	free(*out);

@@ -88,6 +88,8 @@ int part_load_avr(const char *configs, const char *name, const char *what, struc
 /* Does an image's data at this address belong to the EEPROM (else to the flash)? */
 bool part_in_eeprom(const struct part *part, uint32_t address);
 
+bool part_is_avr(const struct part *part);
+
 /* NULL if the part has no such field. */
 const struct part_fuse_bit *part_bit(const struct part *part, const char *name);
 /* The field's value in these fuse bytes. */

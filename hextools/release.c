@@ -9,6 +9,7 @@
 #include "hextools/digest.h"
 #include "hextools/fit.h"
 #include "hextools/fuses.h"
+#include "hextools/release_private.h"
 #include "hextools/release_settings.h"
 #include "hextools/format.h"
 #include "hextools/ihex.h"
@@ -44,8 +45,8 @@ static int read_bytes(const char *word, char **text, size_t *len, struct pogo_er
 	return rc;
 }
 
-static int read_input(struct release *release, const char *role, const char *path,
-		      const struct format_reading *reading, struct pogo_error *err)
+int release_read_input(struct release *release, const char *role, const char *path,
+		       const struct format_reading *reading, struct pogo_error *err)
 {
 	struct release_input *input = &release->inputs[release->input_count];
 	struct format_origin origin;
@@ -61,7 +62,10 @@ static int read_input(struct release *release, const char *role, const char *pat
 	free(text);
 	for (size_t i = 0; rc == 0 && i < origin.notes.count && i < NOTES_KEPT; i++)
 		release_note(release, "%s", origin.notes.text[i]);
-	/* An AVR starts where its fuses say; the record would only make equal images differ. */
+	if (rc == 0 && origin.has_dfu)
+		release_note(release, "the DFU suffix of \"%.80s\" (16 bytes, for %04X:%04X) is left out", path,
+			     origin.dfu.vendor, origin.dfu.product);
+	/* A chip starts where its fuses or its flash begin; the record would only make equal images differ. */
 	input->image.start_kind = HEX_START_NONE;
 	input->image.start = 0;
 	return rc;
@@ -93,8 +97,8 @@ static int read_inputs(const struct release_order *order, struct release *releas
 		from_stdin += strcmp(paths[i], "-") == 0;
 	if (from_stdin > 1)
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
-	if (read_input(release, "bootloader", order->bootloader, &order->reading, err) != 0 ||
-	    read_input(release, "application", order->application, &order->reading, err) != 0)
+	if (release_read_input(release, "bootloader", order->bootloader, &order->reading, err) != 0 ||
+	    release_read_input(release, "application", order->application, &order->reading, err) != 0)
 		return -1;
 	for (size_t i = 0; i < 2; i++)
 		if (release_take_settings(release, &release->inputs[i], err) != 0 ||
@@ -102,13 +106,12 @@ static int read_inputs(const struct release_order *order, struct release *releas
 			return -1;
 	if (order->eeprom == NULL)
 		return 0;
-	if (read_input(release, "eeprom", order->eeprom, &order->reading, err) != 0)
+	if (release_read_input(release, "eeprom", order->eeprom, &order->reading, err) != 0)
 		return -1;
 	return place_eeprom(release, &release->inputs[2], err);
 }
 
-static int find_family(const struct release_order *order, struct release *release,
-		       struct pogo_error *err)
+int release_find_family(const struct release_order *order, struct release *release, struct pogo_error *err)
 {
 	if (order->family == NULL)
 		return 0;
@@ -208,8 +211,8 @@ static void released_files(const struct bootloader *family, const struct part *p
 	}
 }
 
-static int refuse_file(const struct release *release, const struct bootloader *found,
-		       const struct bootloader_file *file, struct pogo_error *err)
+int release_refuse_file(const struct release *release, const struct bootloader *found,
+			const struct bootloader_file *file, struct pogo_error *err)
 {
 	const struct release_input *boot = &release->inputs[0];
 	const struct part *part = release->part;
@@ -240,7 +243,7 @@ static int recognise(struct release *release, struct pogo_error *err)
 	const struct bootloader_file *file;
 	char files[256];
 	if (bootloader_recognise(&release->known, &boot->image, &family, &file)) {
-		if (refuse_file(release, family, file, err) != 0)
+		if (release_refuse_file(release, family, file, err) != 0)
 			return -1;
 		release->family = family;
 		release->file = file;
@@ -547,7 +550,7 @@ static int check_fuses(const struct release *release, struct pogo_error *err)
 	return check_reset(release, err);
 }
 
-static int join_inputs(struct release *release, struct pogo_error *err)
+int release_join(struct release *release, struct pogo_error *err)
 {
 	for (size_t i = 0; i < release->input_count; i++) {
 		const struct release_input *input = &release->inputs[i];
@@ -568,9 +571,12 @@ static int make(const struct release_order *order, struct release *release, stru
 {
 	release->crystal_hz = order->crystal_hz;
 	release->external_clock = order->external_clock;
-	if (part_load_avr(order->configs, order->part, "release", &release->part, err) != 0 ||
-	    bootloader_load_all(order->configs, &release->known, err) != 0 ||
-	    find_family(order, release, err) != 0 || read_inputs(order, release, err) != 0 ||
+	if (part_load(order->configs, order->part, &release->part, err) != 0 ||
+	    bootloader_load_all(order->configs, &release->known, err) != 0)
+		return -1;
+	if (!part_is_avr(release->part))
+		return release_make_stm32(order, release, err);
+	if (release_find_family(order, release, err) != 0 || read_inputs(order, release, err) != 0 ||
 	    keep_boot_section(order, release, err) != 0 || recognise(release, err) != 0 ||
 	    choose_fuses(order, release, err) != 0 || choose_lock(order, release, err) != 0 ||
 	    place_bootloader(order, release, err) != 0 || check_application(release, err) != 0 ||
@@ -578,7 +584,7 @@ static int make(const struct release_order *order, struct release *release, stru
 	    check_begin(&release->inputs[1], 0, err) != 0 || check_fuses(release, err) != 0 ||
 	    check_lock(release, err) != 0)
 		return -1;
-	return join_inputs(release, err);
+	return release_join(release, err);
 }
 
 int release_make(const struct release_order *order, struct release *release, struct pogo_error *err)

@@ -24,6 +24,7 @@ struct release_order {
 	bool boot_only;       /* take the bootloader's file from the boot section on, drop what lies below */
 	uint32_t crystal_hz;
 	bool external_clock;
+	bool clock_given; /* the command line says one of the two */
 	struct format_reading reading; /* zeroed: formats by content, strict */
 };
 
@@ -51,6 +52,7 @@ struct release {
 	const struct bootloader *family;      /* asked for or recognised, else NULL */
 	const struct bootloader_file *file;   /* recognised, else NULL */
 	uint32_t boot_start, boot_bytes;
+	uint32_t app_start; /* where the chip or the bootloader starts it; 0 on an AVR */
 	struct release_settings asked;
 	bool has_fuses, has_lock;
 	uint8_t fuses[PART_FUSES], lock; /* bits that do not exist are 1 */

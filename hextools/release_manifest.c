@@ -81,6 +81,7 @@ static void put_boot(struct jsonw *json, const struct release *release)
 	jsonw_open(json, "boot_section", '{');
 	jsonw_int(json, "start", release->boot_start);
 	jsonw_int(json, "bytes", release->boot_bytes);
+	jsonw_int(json, "application_start", release->app_start);
 	jsonw_str(json, "bootloader", release->family != NULL ? release->family->name : NULL);
 	jsonw_str(json, "title", release->file != NULL ? release->file->title : NULL);
 	jsonw_close(json, '}');
@@ -104,8 +105,10 @@ int release_manifest(const struct release *release, const char *image_path, char
 	jsonw_close(&json, '}');
 	put_fuses(&json, release);
 	put_boot(&json, release);
-	jsonw_int(&json, "crystal_hz", release->crystal_hz);
-	jsonw_bool(&json, "external_clock", release->external_clock);
+	if (part_is_avr(release->part)) {
+		jsonw_int(&json, "crystal_hz", release->crystal_hz);
+		jsonw_bool(&json, "external_clock", release->external_clock);
+	}
 	jsonw_open(&json, "notes", '[');
 	for (size_t i = 0; i < release->note_count; i++)
 		jsonw_str(&json, NULL, release->notes[i]);

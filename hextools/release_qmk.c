@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "hextools/options.h"
@@ -79,10 +80,39 @@ static int ask_for_file(const char *tree, const struct qmk_keyboard *keyboard,
 			 keyboard->name, part, family->name, keyboard->name, keymap, target);
 }
 
+/* QMK names some families by one word; its linker script of the most usual size stands for them unless a board says
+ * otherwise (platforms/chibios/boards/STM32_F103_STM32DUINO: x8). */
+static const struct {
+	const char *mcu, *part;
+} sizes[] = {{"STM32F103", "stm32f103x8"}};
+
+/* Is `part` one of the sizes that QMK's word stands for? */
+static bool is_size_of(const char *mcu, const char *part)
+{
+	return strlen(part) > strlen(mcu) && strncasecmp(part, mcu, strlen(mcu)) == 0;
+}
+
+static bool take_size_of_family(struct qmk_keyboard *keyboard, struct release_order *order)
+{
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		if (strcmp(sizes[i].mcu, keyboard->mcu.text) != 0)
+			continue;
+		if (order->part != NULL)
+			return is_size_of(sizes[i].mcu, order->part);
+		order->part = sizes[i].part;
+		notes_add(&keyboard->notes, "processor \"%s\" is taken for %s; --part says another size", sizes[i].mcu,
+			  sizes[i].part);
+		return true;
+	}
+	return false;
+}
+
 static int take_part(struct qmk_keyboard *keyboard, struct release_order *order, struct pogo_error *err)
 {
 	struct part *part;
 	struct pogo_error why;
+	if (take_size_of_family(keyboard, order))
+		return 0;
 	if (order->part != NULL && strcmp(order->part, keyboard->mcu.text) != 0)
 		return pogo_fail(err, POGO_NO, "--part %.40s, but \"%.100s\" has a processor \"%s\" (%s)", order->part,
 				 keyboard->name, keyboard->mcu.text, keyboard->mcu.from);

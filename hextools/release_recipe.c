@@ -71,6 +71,61 @@ static void name_of(const struct release *release, char *out, size_t size)
 		snprintf(out, size, "product");
 }
 
+/* Fuses, lock, clock and EEPROM: an AVR's. */
+static void put_avr(FILE *out, const struct release *release)
+{
+	fprintf(out, "crystal_hz = %" PRIu32 ";                 # on the board; 0 = none\n", release->crystal_hz);
+	fprintf(out, "%sexternal_clock = true;               # only if CKSEL = external clock is meant\n\n",
+		release->external_clock ? "" : "# ");
+	fprintf(out, "fuses = { low = 0x%02X; high = 0x%02X;", release->fuses[FUSE_LOW], release->fuses[FUSE_HIGH]);
+	if (release->part->fuse_count == PART_FUSES)
+		fprintf(out, " ext = 0x%02X;", release->fuses[FUSE_EXT]);
+	fputs(" };\n", out);
+	if (release->has_lock)
+		fprintf(out, "lock = 0x%02X;                          # leave out: lock bits stay open\n", release->lock);
+	else
+		fputs("# lock = 0xEF;                        # left out: lock bits stay open\n", out);
+}
+
+static void put_stm32(FILE *out)
+{
+	fputs("# allow_unlock = true;                # a read-protected board may be unprotected, which erases it\n"
+	      "# full_readback = false;              # verify by a CRC that the chip computes, which is faster\n"
+	      "# protect = true;                     # read-out protection on, as the last step\n"
+	      "# options = { user = 0xFF; data0 = 0xFF; data1 = 0xFF; wrp = [ 0xFF, 0xFF, 0xFF, 0xFF ]; };\n",
+	      out);
+}
+
+enum { SERIAL_ROOM = 16 };
+
+/* Where a serial number lives best: an AVR's last EEPROM bytes. In an STM32's flash, the end of the bootloader's pages
+ * is neither rewritten by an update over USB nor part of the EEPROM that QMK emulates at the end of the flash. */
+static uint32_t serial_place(const struct release *release)
+{
+	const struct part *part = release->part;
+	uint8_t there[SERIAL_ROOM];
+	uint32_t address = release->app_start - SERIAL_ROOM;
+	if (part_is_avr(part))
+		return part->eeprom_bytes - SERIAL_ROOM;
+	if (hex_image_read(&release->image, address, there, sizeof there, 0xFF) == 0)
+		return address;
+	return part->flash_start + part->flash_bytes - SERIAL_ROOM;
+}
+
+static void put_serial(FILE *out, const struct release *release)
+{
+	bool avr = part_is_avr(release->part);
+	fprintf(out,
+		"\n# serial = {                           # left out: no serial number\n"
+		"#   prefix = \"KB\";\n"
+		"#   width = 6;                         # digits, zero-padded\n"
+		"#   first = 1;\n"
+		"#   memory = \"%s\";%s\n"
+		"#   address = 0x%" PRIX32 ";\n"
+		"# };\n",
+		avr ? "eeprom" : "flash", avr ? "                 # or \"flash\"" : "", serial_place(release));
+}
+
 static void put_recipe(FILE *out, const struct release *release, const char *product,
 		       const char *image)
 {
@@ -81,36 +136,18 @@ static void put_recipe(FILE *out, const struct release *release, const char *pro
 	fprintf(out, ";\npart = \"%s\";\nimage = ", release->part->name);
 	put_string(out, image);
 	fprintf(out, ";\nimage_sha256 = \"%s\";\n\n", release->digest);
-	fprintf(out, "crystal_hz = %" PRIu32 ";                 # on the board; 0 = none\n",
-		release->crystal_hz);
-	fprintf(out, "%sexternal_clock = true;               # only if CKSEL = external clock is meant\n\n",
-		release->external_clock ? "" : "# ");
-	fprintf(out, "fuses = { low = 0x%02X; high = 0x%02X;", release->fuses[FUSE_LOW],
-		release->fuses[FUSE_HIGH]);
-	if (release->part->fuse_count == PART_FUSES)
-		fprintf(out, " ext = 0x%02X;", release->fuses[FUSE_EXT]);
-	fputs(" };\n", out);
-	if (release->has_lock)
-		fprintf(out, "lock = 0x%02X;                          # leave out: lock bits stay open\n",
-			release->lock);
+	if (part_is_avr(release->part))
+		put_avr(out, release);
 	else
-		fputs("# lock = 0xEF;                        # left out: lock bits stay open\n", out);
-	fprintf(out,
-		"\n# serial = {                           # left out: no serial number\n"
-		"#   prefix = \"KB\";\n"
-		"#   width = 6;                         # digits, zero-padded\n"
-		"#   first = 1;\n"
-		"#   memory = \"eeprom\";                 # or \"flash\"\n"
-		"#   address = 0x%" PRIX32 ";\n"
-		"# };\n",
-		release->part->eeprom_bytes - 16);
+		put_stm32(out);
+	put_serial(out, release);
 }
 
 int release_recipe(const struct release *release, const char *image_path, const char *recipe_path,
 		   const char *product, char **text, size_t *len, struct pogo_error *err)
 {
 	char image[PATH_MAX], recipe[PATH_MAX], path[PATH_MAX], name[64];
-	if (!release->has_fuses)
+	if (part_is_avr(release->part) && !release->has_fuses)
 		return pogo_fail(err, POGO_INPUT,
 				 "a recipe needs fuses and this bootloader is not a known one; give "
 				 "--fuses LOW,HIGH%s", release->part->fuse_count == 3 ? ",EXT" : "");

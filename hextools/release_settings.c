@@ -57,7 +57,7 @@ static int take_lock(struct release *release, const struct release_input *input,
 int release_take_settings(struct release *release, struct release_input *input, struct pogo_error *err)
 {
 	const struct hex_range all = {.first = FUSE_BASE, .last = SETTINGS_END};
-	if (strcmp(release->part->family, "avr") != 0)
+	if (!part_is_avr(release->part))
 		return 0;
 	if (take_signature(release, input, err) != 0 || take_fuses(release, input, err) != 0 ||
 	    take_lock(release, input, err) != 0)

@@ -149,15 +149,21 @@ static void decode_cortex(const struct hex_image *image, struct vector *vector)
 		vector->kind = vector->word == 0 ? VECTOR_OTHER : VECTOR_ADDRESS;
 }
 
-static enum vector_place cortex_place(const struct hex_image *image, const struct vector *vector,
-				      uint32_t base, uint32_t table_end)
+/* A full stack begins above the end of the RAM. Without a part: the SRAM regions of the architecture's memory map. */
+static bool is_stack(const struct part *part, uint32_t word)
 {
-	if (vector->kind == VECTOR_STACK) {
-		/* The SRAM regions of the architecture's memory map; a full stack begins above its end. */
-		bool ram = (vector->word > 0x20000000 && vector->word <= 0x40000000) ||
-			   (vector->word > 0x10000000 && vector->word <= 0x20000000);
-		return ram && vector->word % 4 == 0 ? PLACE_RAM : PLACE_BAD_STACK;
-	}
+	if (word % 4 != 0)
+		return false;
+	if (part != NULL)
+		return word > part->sram_start && word - part->sram_start <= part->sram_bytes;
+	return word > 0x10000000 && word <= 0x40000000;
+}
+
+static enum vector_place cortex_place(const struct hex_image *image, const struct part *part,
+				      const struct vector *vector, uint32_t base, uint32_t table_end)
+{
+	if (vector->kind == VECTOR_STACK)
+		return is_stack(part, vector->word) ? PLACE_RAM : PLACE_BAD_STACK;
 	if ((vector->word & 1) == 0)
 		return PLACE_NO_THUMB;
 	uint8_t bytes[2];
@@ -199,10 +205,11 @@ size_t vectors_cortex_m(const struct hex_image *image, const struct vector_view 
 		list[i].name = cortex_name(i);
 		decode_cortex(image, &list[i]);
 	}
-	size_t count = view->count != 0 ? view->count : guess_cortex(image, list);
+	size_t known = view->count == 0 && view->part != NULL ? view->part->vector_count : view->count;
+	size_t count = known != 0 ? known : guess_cortex(image, list);
 	for (size_t i = 0; i < count; i++)
 		if (list[i].kind == VECTOR_STACK || list[i].kind == VECTOR_ADDRESS)
-			list[i].place = cortex_place(image, &list[i], view->base,
+			list[i].place = cortex_place(image, view->part, &list[i], view->base,
 						     view->base + (uint32_t)count * 4);
 	return count;
 }

@@ -42,7 +42,7 @@ struct vector {
 
 /* What one looks at. */
 struct vector_view {
-	const struct part *part; /* AVR */
+	const struct part *part; /* AVR; of a Cortex-M its memories, or NULL */
 	bool has_boot;           /* the boot section is known */
 	uint32_t boot_start;
 	uint32_t base;           /* where the table stands */

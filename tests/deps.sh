@@ -42,6 +42,7 @@ test  cmd:avr-objcopy   binutils-avr      (with it)
 test  file:/usr/share/arduino/hardware/arduino/avr/bootloaders/atmega/ATmegaBOOT_168_atmega328.hex arduino-core-avr  real bootloaders
 test  pc:unicorn         libunicorn-dev    the core of the STM32 in unit tests
 test  cmd:arm-none-eabi-as binutils-arm-none-eabi  builds the loader of the STM32 again
+test  cmd:arm-none-eabi-gcc gcc-arm-none-eabi  makes a bootloader and an application for an STM32
 lint  cmd:clang         clang             the second compiler
 lint  cmd:clang-tidy    clang-tidy        static analysis
 lint  cmd:cppcheck      cppcheck          static analysis

@@ -122,6 +122,7 @@ static void long_runs_and_early_end(void **state)
 static void pages(void **state)
 {
 	(void)state;
+	const struct hex_range flash = {0, 0x7FFF};
 	struct diff_pages pages;
 	put(&a, 0x00, "same");
 	put(&b, 0x00, "same");
@@ -131,10 +132,10 @@ static void pages(void **state)
 	put(&b, 0x180, "xyz");
 	put(&b, 0x1FF, "ee");            /* pages 3 and 4 */
 	put(&a, 0x810000, "eeprom");
-	diff_count_pages(&a, &b, 128, 0x8000, &pages);
+	diff_count_pages(&a, &b, 128, &flash, &pages);
 	assert_int_equal(pages.used, 5);
 	assert_int_equal(pages.differing, 3);
-	diff_count_pages(&a, &a, 128, 0x8000, &pages);
+	diff_count_pages(&a, &a, 128, &flash, &pages);
 	assert_int_equal(pages.used, 4);
 	assert_int_equal(pages.differing, 0);
 }

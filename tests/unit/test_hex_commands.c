@@ -235,7 +235,7 @@ static void vectors(void **state)
 	/* A stack at 0x20005000, reset at 0x08000100 with the Thumb bit, NMI without one. */
 	put("@m", ":020000040800F2\n:0C00000000500020010100080001000871\n:02010000704746\n" END);
 	assert_said(run("vectors", "--cortex-m", "@m"), "stack   0x20005000");
-	assert_non_null(strstr(out_text, "reset        address 0x8000100"));
+	assert_non_null(strstr(out_text, "reset        address 0x08000100"));
 	assert_non_null(strstr(out_text, "NO THUMB BIT"));
 	assert_failed(run("vectors", APP), 2, "--cortex-m", 1);
 	assert_failed(run("vectors", "--cortex-m", "--part", "atmega32u4", APP), 2, "one of", 1);

@@ -50,7 +50,7 @@ static char *draw(const struct map_view *view)
 static void memories_of_a_part(void **state)
 {
 	(void)state;
-	struct map_view view = {part, true, 0x7000, both, 2, false, false};
+	struct map_view view = {part, true, 0x7000, 0x1000, both, 2, false, false};
 	char *text = draw(&view);
 	static const char *const lines[] = {
 		"  0x00000  #####...........................................................\n",
@@ -76,7 +76,7 @@ static void memories_of_a_part(void **state)
 static void conflicts_and_strays(void **state)
 {
 	(void)state;
-	struct map_view view = {part, true, 0x7000, both, 2, false, false};
+	struct map_view view = {part, true, 0x7000, 0x1000, both, 2, false, false};
 	hex_image_add(&app, 0x7080, "abc", 3, HEX_OVERLAP_ERROR, NULL, NULL);
 	hex_image_add(&app, 0x7FFF, "abc", 3, HEX_OVERLAP_ERROR, NULL, NULL);
 	hex_image_add(&app, 0x8103FF, "abc", 3, HEX_OVERLAP_ERROR, NULL, NULL);

@@ -402,6 +402,9 @@ static void the_file_that_is_needed(void **state)
 	assert_not_made("teensy", false, nothing, POGO_INPUT, "cannot be restored");
 	assert_not_made("own", false, nothing, POGO_INPUT, "not a known one");
 	assert_not_made("arm", true, nothing, POGO_INPUT, "processor \"STM32F303\"");
+	file("keyboards/blue/keyboard.json", "{\"processor\": \"STM32F103\", \"bootloader\": \"stm32duino\"}");
+	assert_not_made("blue", false, nothing, POGO_INPUT, "(stm32f103x8, stm32duino) needs its bootloader; give --bootloader "
+							    "with generic_boot20_pc13.bin");
 }
 
 /* A combined file: an example program, filler, and the bootloader. */
