@@ -1,12 +1,20 @@
 #include "hextools/boot.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <simavr/avr_eeprom.h>
+#include <simavr/avr_ioport.h>
 #include <simavr/avr_uart.h>
 #include <simavr/sim_avr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hextools/fuses.h"
@@ -18,7 +26,7 @@ enum {
 
 struct run {
 	const struct boot_order *order;
-	struct boot_result *result;
+	struct boot_result *result; /* shared with the process that asked */
 	avr_t *avr;
 	uint8_t *seen;        /* a bit for each word of the flash that was executed */
 	uint32_t loader_start; /* byte address; the flash's end = there is no boot section */
@@ -38,29 +46,6 @@ static void do_not_sleep(avr_t *avr, avr_cycle_count_t cycles)
 {
 	(void)avr;
 	(void)cycles;
-}
-
-/* Some of simavr's messages know no logger and go to standard output or error. */
-static void hush(int saved[2])
-{
-	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	fflush(stdout);
-	for (int fd = 1; fd <= 2; fd++) {
-		saved[fd - 1] = dup(fd);
-		if (nowhere >= 0)
-			dup2(nowhere, fd);
-	}
-	close(nowhere);
-}
-
-static void speak_again(const int saved[2])
-{
-	fflush(stdout);
-	for (int fd = 1; fd <= 2; fd++) {
-		if (saved[fd - 1] >= 0)
-			dup2(saved[fd - 1], fd);
-		close(saved[fd - 1]);
-	}
 }
 
 /* simavr knows some parts by the name of the die they share. */
@@ -110,6 +95,26 @@ static void quieten_uarts(avr_t *avr)
 	}
 }
 
+/* A level from outside, which an input reads. */
+static void drive_pins(avr_t *avr, const struct boot_order *order)
+{
+	for (size_t i = 0; i < order->pin_count; i++) {
+		const struct boot_pin *pin = &order->pins[i];
+		avr_irq_t *irq = avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ(pin->port), pin->bit);
+		unsigned mask = 0, value = 0;
+		for (size_t k = 0; k < order->pin_count; k++) {
+			if (order->pins[k].port != pin->port)
+				continue;
+			mask |= 1u << order->pins[k].bit;
+			value |= (unsigned)order->pins[k].level << order->pins[k].bit;
+		}
+		avr_ioport_external_t external = {.name = (unsigned char)pin->port & 0x7F, .mask = mask & 0xFF, .value = value & 0xFF};
+		avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL(pin->port), &external);
+		if (irq != NULL)
+			avr_raise_irq(irq, pin->level);
+	}
+}
+
 /* The part at power-up (or, at the boot section, after a reset by pin). */
 static void power_up(const struct run *run)
 {
@@ -128,6 +133,7 @@ static void power_up(const struct run *run)
 	if (order->from_boot || fuses_boot_reset(order->part, order->fuses))
 		avr->reset_pc = run->loader_start;
 	avr_reset(avr);
+	drive_pins(avr, order);
 	avr->pc = avr->reset_pc;
 	avr_regbit_set(avr, order->from_boot ? avr->reset_flags.extrf : avr->reset_flags.porf);
 }
@@ -180,40 +186,94 @@ static enum boot_end follow(struct run *run)
 			return BOOT_CRASHED;
 		if (state == cpu_Done)
 			return BOOT_SLEEPS;
-		if (avr->pc == avr->reset_pc && before != avr->reset_pc && avr->cycle - run->entered > 1)
+		if (avr->pc == avr->reset_pc && before != avr->reset_pc && avr->cycle - run->entered > 1) {
 			run->result->resets++;
+			drive_pins(avr, run->order); /* a reset cleared the port's registers */
+		}
 	}
 	return BOOT_BUDGET;
 }
 
+/* ---- a process of its own for the simulator ---------------------------------------------------------- */
+
+/* simavr aborts where it does not know further, and some of its messages know no logger: neither may be ours. */
+struct cell {
+	struct boot_result result; /* written as the simulation goes on */
+	bool no_core;
+};
+
+static void be_quiet(void)
+{
+	const struct rlimit no_core_file = {0, 0};
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2 && nowhere >= 0; fd++)
+		dup2(nowhere, fd);
+	setrlimit(RLIMIT_CORE, &no_core_file);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static _Noreturn void simulate(struct run *run, struct cell *cell)
+{
+	be_quiet();
+	run->avr = make_core(run->order->part->name);
+	cell->no_core = run->avr == NULL;
+	if (!cell->no_core) {
+		power_up(run);
+		run->result->end = follow(run);
+		run->result->cycles = run->avr->cycle;
+	}
+	_exit(0);
+}
+
+/* The child's end; not 0: the signal that ended it. */
+static int wait_for(pid_t child)
+{
+	int status = 0;
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static int run_apart(struct run *run, struct cell *cell, struct pogo_error *err)
+{
+	const char *title = run->order->part->title;
+	fflush(NULL); /* what is buffered must not be written twice */
+	pid_t child = fork();
+	if (child < 0)
+		return pogo_fail_errno(err, errno, "cannot start the simulator");
+	if (child == 0)
+		simulate(run, cell);
+	int signal = wait_for(child);
+	if (signal != 0)
+		return pogo_fail(err, POGO_SYSTEM,
+				 "simavr itself failed (%s) when the %s had come to 0x%05" PRIX32
+				 ": that says nothing of the image",
+				 strsignal(signal), title, cell->result.trail[BOOT_TRAIL - 1]);
+	if (cell->no_core)
+		return pogo_fail(err, POGO_SYSTEM, "simavr does not simulate the %s, so boot cannot tell; check can", title);
+	return 0;
+}
+
 int boot_run(const struct boot_order *order, struct boot_result *result, struct pogo_error *err)
 {
-	struct run run = {.order = order, .result = result, .loader_start = order->part->flash_bytes};
-	uint32_t bytes;
-	*result = (struct boot_result){.frequency = fuses_cpu_hz(order->part, order->fuses, order->crystal_hz)};
-	if (result->frequency == 0)
+	uint32_t bytes, hz = fuses_cpu_hz(order->part, order->fuses, order->crystal_hz);
+	if (hz == 0)
 		return pogo_fail(err, POGO_INPUT,
 				 "these fuses give the %s no clock that could be simulated; see pogo-hex fuses",
 				 order->part->title);
+	struct cell *cell = mmap(NULL, sizeof *cell, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (cell == MAP_FAILED)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory for the simulator");
+	struct run run = {.order = order, .result = &cell->result, .steady = hz / STEADY_DIVISOR};
+	run.budget = order->cycles != 0 ? order->cycles : (uint64_t)DEFAULT_SECONDS * hz;
+	run.seen = calloc(order->part->flash_bytes / 16 + 1, 1);
+	cell->result.frequency = hz;
 	if (!fuses_boot_section(order->part, order->fuses, &run.loader_start, &bytes))
 		run.loader_start = order->part->flash_bytes;
-	run.budget = order->cycles != 0 ? order->cycles : (uint64_t)DEFAULT_SECONDS * result->frequency;
-	run.steady = result->frequency / STEADY_DIVISOR;
-	run.seen = calloc(order->part->flash_bytes / 16 + 1, 1);
-	run.avr = run.seen != NULL ? make_core(order->part->name) : NULL;
-	if (run.avr == NULL) {
-		free(run.seen);
-		return pogo_fail(err, POGO_SYSTEM, "simavr does not simulate the %s, so boot cannot tell; check can",
-				 order->part->title);
-	}
-	int streams[2];
-	hush(streams);
-	power_up(&run);
-	result->end = follow(&run);
-	result->cycles = run.avr->cycle;
-	avr_terminate(run.avr);
-	speak_again(streams);
-	free(run.avr);
+	int rc = run.seen != NULL ? run_apart(&run, cell, err)
+				  : pogo_fail(err, POGO_SYSTEM, "out of memory for the simulator");
+	*result = cell->result;
 	free(run.seen);
-	return 0;
+	munmap(cell, sizeof *cell);
+	return rc;
 }

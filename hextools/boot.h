@@ -4,10 +4,16 @@
 #include "hextools/image.h"
 #include "hextools/part.h"
 
-/* Runs an image on a simulated AVR (simavr) from reset: does it start? One run at a time in a process: simavr's
- * messages go through one global function. */
+/* Runs an image on a simulated AVR (simavr) from reset: does it start? The simulator runs in a process of its own, whose
+ * end and messages are not the caller's. */
 
-enum { BOOT_TRAIL = 8 };
+enum { BOOT_TRAIL = 8, BOOT_PINS = 16 };
+
+struct boot_pin { /* held at a level from outside, as a button does */
+	char port; /* 'A' … */
+	uint8_t bit;
+	bool level;
+};
 
 struct boot_order {
 	const struct part *part;       /* borrowed, as is the image */
@@ -15,6 +21,8 @@ struct boot_order {
 	uint8_t fuses[PART_FUSES];     /* decide where a reset leads and how fast the clock is */
 	uint32_t crystal_hz;
 	uint64_t cycles;    /* budget of CPU cycles; 0 = twelve seconds of the part's clock */
+	struct boot_pin pins[BOOT_PINS];
+	size_t pin_count;
 	bool from_boot;     /* start in the boot section, as the HWB pin does, whatever BOOTRST says */
 };
 
@@ -38,8 +46,8 @@ struct boot_result {
 	unsigned trail_count;
 };
 
-/* 0 with *result; -1: POGO_SYSTEM when the simulator lacks the part or is not there at all, POGO_INPUT when the
- * fuses give no clock. */
+/* 0 with *result; -1: POGO_SYSTEM when the simulator lacks the part, fails itself or is not there at all, POGO_INPUT
+ * when the fuses give no clock. */
 int boot_run(const struct boot_order *order, struct boot_result *result, struct pogo_error *err);
 
 #endif

@@ -9,10 +9,11 @@
 #include "hextools/cmd_edit.h"
 #include "hextools/conf.h"
 #include "hextools/fit.h"
+#include "hextools/format.h"
 #include "hextools/fuses.h"
 
 static const char help[] =
-	"pogo-hex boot --part P [--fuses L,H,E | --bootloader NAME] IMAGE[@OFFSET]\n"
+	"pogo-hex boot --part P [--fuses L,H,E | --bootloader NAME|FILE] IMAGE[@OFFSET]\n"
 	"\n"
 	"Runs a merged image on a simulated chip from reset and tells whether it reaches the bootloader, then\n"
 	"the application's main loop: a loop in which nothing new is executed for a quarter of a second, or\n"
@@ -21,14 +22,15 @@ static const char help[] =
 	"\n"
 	"  --part P           a part of configs/parts, like atmega328p\n"
 	"  --fuses L,H,E      the fuse bytes (else the bootloader's, else those of a new chip)\n"
-	"  --bootloader NAME  take the fuses published for this bootloader, like caterina\n"
+	"  --bootloader B     take the fuses published for this bootloader: a name like caterina, or a released file\n"
+	"  --pin B2=0,D4=1    levels at pins, like a button that is held (one option, with commas)\n"
 	"  --crystal HZ       crystal on the board (default 16000000)\n"
 	"  --cycles N         give up after so many CPU cycles (default: twelve seconds)\n"
 	"  --configs DIR      folder with parts/ (else $POGOLINE_CONFIGS, else found)\n" FORMAT_READ_HELP EDIT_JSON_HELP;
 
 struct boot_job {
 	struct edit_job common;
-	const char *family, *crystal, *cycles;
+	const char *family, *crystal, *cycles, *pins;
 	struct boot_order order;
 	struct boot_result reset, pin; /* from reset; from the boot section */
 	bool expects_loader;           /* a reset leads there */
@@ -38,21 +40,43 @@ struct boot_job {
 
 /* ---- what to run */
 
+/* A family's name, or else a released file of one. */
+static int find_family(const struct boot_job *job, const struct bootloader_set *set, const struct bootloader **family,
+		       const struct bootloader_file **file, struct pogo_error *err)
+{
+	struct hex_image image;
+	*file = NULL;
+	*family = bootloader_find(set, job->family);
+	if (*family != NULL)
+		return 0;
+	if (strpbrk(job->family, "./") == NULL)
+		return pogo_fail(err, POGO_INPUT, "unknown bootloader \"%.40s\"; known are the files of configs/bootloaders",
+				 job->family);
+	hex_image_init(&image);
+	int rc = format_read_file(job->family, NULL, &image, NULL, err);
+	if (rc == 0 && !bootloader_recognise(set, &image, family, file))
+		rc = pogo_fail(err, POGO_INPUT, "\"%.150s\" is no released bootloader whose fuses are known; give --fuses",
+			       job->family);
+	hex_image_finish(&image);
+	return rc;
+}
+
 static int family_fuses(struct boot_job *job, struct pogo_error *err)
 {
 	struct bootloader_set set = {.count = 0};
+	const struct bootloader *family;
+	const struct bootloader_file *file;
 	char configs[4096];
 	int rc = -1;
 	if (conf_dir(job->common.configs, configs, sizeof configs, err) != 0 ||
 	    bootloader_load_all(configs, &set, err) != 0)
 		return -1;
-	const struct bootloader *family = bootloader_find(&set, job->family);
-	const uint8_t *fuses =
-		family != NULL ? bootloader_fuses(family, NULL, job->common.part->name) : NULL;
-	if (family == NULL)
-		pogo_fail(err, POGO_INPUT, "unknown bootloader \"%.40s\"; known are the files of configs/bootloaders",
-			  job->family);
-	else if (fuses == NULL)
+	if (find_family(job, &set, &family, &file, err) != 0) {
+		bootloader_set_finish(&set);
+		return -1;
+	}
+	const uint8_t *fuses = bootloader_fuses(family, file, job->common.part->name);
+	if (fuses == NULL)
 		pogo_fail(err, POGO_INPUT, "no fuses are published for %s on the %s; give --fuses", family->title,
 			  job->common.part->title);
 	else
@@ -76,12 +100,34 @@ static int choose_fuses(struct boot_job *job, struct pogo_error *err)
 	return 0;
 }
 
+/* "B2=0,D4=1" */
+static int take_pins(struct boot_job *job, struct pogo_error *err)
+{
+	struct boot_order *order = &job->order;
+	const char *at = job->pins;
+	while (at != NULL && *at != '\0') {
+		char port, bit, level;
+		int len = 0;
+		if (sscanf(at, "%c%c=%c%n", &port, &bit, &level, &len) != 3 || len != 4 || port < 'A' || port > 'L' ||
+		    bit < '0' || bit > '7' || (level != '0' && level != '1') || (at[4] != ',' && at[4] != '\0') ||
+		    order->pin_count == BOOT_PINS)
+			return pogo_fail(err, POGO_INPUT, "--pin \"%.40s\": pins are written like B2=0,D4=1, %d at most",
+					 job->pins, BOOT_PINS);
+		order->pins[order->pin_count++] =
+			(struct boot_pin){.port = port, .bit = (uint8_t)(bit - '0'), .level = level == '1'};
+		at += at[4] == ',' ? 5 : 4;
+	}
+	return 0;
+}
+
 static int prepare(struct boot_job *job, char **words, int count, struct pogo_error *err)
 {
 	struct edit_job *common = &job->common;
 	int64_t crystal, cycles;
 	if (common->part_name == NULL)
 		return pogo_fail(err, POGO_INPUT, "boot needs --part P");
+	if (take_pins(job, err) != 0)
+		return -1;
 	if (edit_number(job->crystal, "--crystal", 0, 100000000, 16000000, &crystal, err) != 0 ||
 	    edit_number(job->cycles, "--cycles", 1, INT64_MAX, 0, &cycles, err) != 0 ||
 	    edit_job_open(common, words, count, 0, err) != 0)
@@ -259,6 +305,7 @@ int cmd_boot(int argc, char **argv, struct pogo_error *err)
 					    {"bootloader", 0, &job.family, NULL},
 					    {"crystal", 0, &job.crystal, NULL},
 					    {"cycles", 0, &job.cycles, NULL},
+					    {"pin", 0, &job.pins, NULL},
 					    {NULL, 0, NULL, NULL}};
 	int count;
 	if (options_parse(specs, argc, argv, &count, err) != 0)

@@ -34,7 +34,8 @@ static enum cortex_fault look_at_stack(const struct part *part, uint32_t word)
 }
 
 static enum cortex_fault look_at_handler(const struct hex_image *image, const struct part *part,
-					 const struct hex_range *own, unsigned vector, uint32_t word)
+                                         const struct hex_range *own, unsigned vector,
+                                         uint32_t word)
 {
 	if (vector > 1 && (word == 0 || word == UINT32_MAX || in_sram(part, word)))
 		return CORTEX_SOUND;
@@ -58,28 +59,31 @@ static unsigned table_length(const struct hex_image *image, const struct part *p
 	return count;
 }
 
-bool cortex_look(const struct hex_image *image, const struct part *part, uint32_t table, const struct hex_range *own,
-		 struct cortex_report *report)
+bool cortex_look(const struct hex_image *image, const struct part *part, uint32_t table,
+                 const struct hex_range *own, struct cortex_report *report)
 {
 	unsigned count = table_length(image, part, table);
 	*report = (struct cortex_report){.table = table};
 	for (unsigned i = 0; i < count; i++) {
-		if (!range_has(own, table + 4 * i + 3) || !read_word(image, table + 4 * i, &report->word)) {
+		if (!range_has(own, table + 4 * i + 3) ||
+		    !read_word(image, table + 4 * i, &report->word)) {
 			report->fault = i < 2 ? CORTEX_NO_TABLE : CORTEX_SOUND;
 			break;
 		}
 		report->vector = i;
 		report->fault = i == 0 ? look_at_stack(part, report->word)
-				       : look_at_handler(image, part, own, i, report->word);
+		                       : look_at_handler(image, part, own, i, report->word);
 		if (report->fault != CORTEX_SOUND)
 			return false;
 	}
 	return report->fault == CORTEX_SOUND;
 }
 
-void cortex_words(const struct cortex_report *report, const struct part *part, char *out, size_t size)
+void cortex_words(const struct cortex_report *report, const struct part *part, char *out,
+                  size_t size)
 {
-	static const char *const names[] = {"initial stack pointer", "reset vector", "NMI vector", "HardFault vector"};
+	static const char *const names[] = {"initial stack pointer", "reset vector", "NMI vector",
+	                                    "HardFault vector"};
 	char name[32];
 	if (report->vector < sizeof names / sizeof names[0])
 		snprintf(name, sizeof name, "%s", names[report->vector]);
@@ -96,16 +100,23 @@ void cortex_words(const struct cortex_report *report, const struct part *part, c
 		snprintf(out, size, "the vector table at 0x%08" PRIX32 " is blank", report->table);
 		break;
 	case CORTEX_STACK:
-		snprintf(out, size, "the %s is 0x%08" PRIX32 ", outside the SRAM of the %s (0x%08" PRIX32 "-0x%08" PRIX32 ")",
-			 name, report->word, part->title, part->sram_start, part->sram_start + (part->sram_bytes - 1));
+		snprintf(out, size,
+		         "the %s is 0x%08" PRIX32 ", outside the SRAM of the %s (0x%08" PRIX32
+		         "-0x%08" PRIX32 ")",
+		         name, report->word, part->title, part->sram_start,
+		         part->sram_start + (part->sram_bytes - 1));
 		break;
 	case CORTEX_NO_THUMB:
-		snprintf(out, size, "the %s is 0x%08" PRIX32 ", which is no Thumb code (bit 0 is clear)", name, report->word);
+		snprintf(out, size,
+		         "the %s is 0x%08" PRIX32 ", which is no Thumb code (bit 0 is clear)", name,
+		         report->word);
 		break;
 	case CORTEX_NOWHERE:
-		snprintf(out, size, "the %s leads to 0x%08" PRIX32 ", which is not in the program at 0x%08" PRIX32
-			 ": it is linked for another address, or was cut",
-			 name, report->word & ~UINT32_C(1), report->table);
+		snprintf(out, size,
+		         "the %s leads to 0x%08" PRIX32
+		         ", which is not in the program at 0x%08" PRIX32
+		         ": it is linked for another address, or was cut",
+		         name, report->word & ~UINT32_C(1), report->table);
 		break;
 	}
 }

@@ -5,8 +5,9 @@
 #include "hextools/image.h"
 #include "hextools/part.h"
 
-/* Does a program for a Cortex-M stand where it was linked for? Its vector table tells: ARMv7-M Architecture
- * Reference Manual, B1.5.3: the first word is the stack pointer, the second the reset handler with bit 0 set. */
+/* Does a program for a Cortex-M stand where it was linked for? Its vector table tells: ARMv7-M
+ * Architecture Reference Manual, B1.5.3: the first word is the stack pointer, the second the reset
+ * handler with bit 0 set. */
 
 enum cortex_fault {
 	CORTEX_SOUND,
@@ -24,12 +25,13 @@ struct cortex_report {
 	uint32_t word;   /* and what stands there */
 };
 
-/* Looks at the table at `table`; the program is the image's data in `own`. Handlers in the SRAM are fine except
- * that of reset, unused ones (all bits 0 or 1) too. True: it is sound. */
-bool cortex_look(const struct hex_image *image, const struct part *part, uint32_t table, const struct hex_range *own,
-		 struct cortex_report *report);
+/* Looks at the table at `table`; the program is the image's data in `own`. Handlers in the SRAM are
+ * fine except that of reset, unused ones (all bits 0 or 1) too. True: it is sound. */
+bool cortex_look(const struct hex_image *image, const struct part *part, uint32_t table,
+                 const struct hex_range *own, struct cortex_report *report);
 
 /* What is at fault, as the end of a sentence: "the initial stack pointer is 0x…, outside …". */
-void cortex_words(const struct cortex_report *report, const struct part *part, char *out, size_t size);
+void cortex_words(const struct cortex_report *report, const struct part *part, char *out,
+                  size_t size);
 
 #endif

@@ -117,7 +117,7 @@ _pogoline_value() { # PROGRAM NAME COMMAND OPTION WORD DIR
 	pogo-hex:--bootloader)
 		_pogoline_images "$5"
 		case $3 in
-		check | fuses)
+		boot | check | fuses)
 			mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < \
 				<(compgen -W "$(_pogoline_names bootloaders "$1" "$6")" -- "$5")
 			;;

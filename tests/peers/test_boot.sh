@@ -98,6 +98,32 @@ ok "a part that simavr lacks" says 3 "simavr does not simulate the AT90USB1286" 
 ok "an external clock of no speed" says 2 "no clock" "$hex" boot --part atmega328p --fuses E0,DA,FD --crystal 0 "$image"
 ok "no part" says 2 "boot needs --part" "$hex" boot "$image"
 
+# A bootloader that stays while its button is held.
+cat >"$work/button.S" <<'S'
+	sbi 0x05, 2
+	nop
+	nop
+	sbic 0x03, 2
+	jmp 0
+stay:	rjmp stay
+S
+avr-gcc -mmcu=atmega328p -nostdlib -Wl,-Ttext=0x7800 -o "$work/button.elf" "$work/button.S"
+"$hex" release --part atmega328p --bootloader "$work/button.elf" --app "$work/atmega328p.hex" --fuses FF,DA,FD -o "$work/button.hex" >/dev/null
+button() { says "$1" "$2" "$hex" boot --part atmega328p --fuses FF,DA,FD "$work/button.hex" "${@:3}"; }
+ok "the button is not held" button 0 "the application after" --pin B2=1,B5=0
+ok "the button is held" button 1 "the bootloader after 0.000 ms, and that has not settled" --pin B5=1,B2=0 --cycles 20000000
+for pins in B8=0 Z1=0 B2 B2=2 B2=0D4=1; do
+  ok "no pins: $pins" button 2 "pins are written like" --pin $pins
+done
+ok "fuses by a released file" says 2 "is no released bootloader" "$hex" boot --part atmega328p --bootloader "$work/button.elf" "$work/button.hex"
+ok "an unknown bootloader" says 2 "unknown bootloader" "$hex" boot --part atmega328p --bootloader nonesuch "$work/button.hex"
+
+# The simulator is a process of its own: what it does when it knows no further is no end without a word.
+echo 'void abort(void); int avr_run(void *avr) { (void)avr; abort(); }' >"$work/abort.c"
+if ldd "$hex" | grep -q libsimavr && cc -shared -fPIC -o "$work/abort.so" "$work/abort.c"; then
+  ok "simavr aborts" says 3 "simavr itself failed (Aborted)" env LD_PRELOAD="$work/abort.so" "$hex" boot --part atmega328p --fuses FF,DA,FD "$image"
+fi
+
 # A bootloader that its pin starts, where a reset starts the application.
 "$hex" release --part atmega32u4 --bootloader fixtures/images/demo_bootloader.hex --app fixtures/images/demo_firmware.hex \
   --fuses 5E,D9,F3 -o "$work/dfu.hex" >/dev/null

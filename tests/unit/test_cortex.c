@@ -15,7 +15,8 @@
 #include "tests/unit/scratch.h"
 #include "tests/unit/steer_crc.h"
 
-/* Programs for an STM32F103x8: a vector table and some code, and a file that is taken for STM32duino's. */
+/* Programs for an STM32F103x8: a vector table and some code, and a file that is taken for
+ * STM32duino's. */
 
 enum { FLASH = 0x08000000, APP = 0x08002000, SIZE = 600, BOOT_SIZE = 7172 };
 #define STM32DUINO_CRC UINT32_C(0x6A1206B8) /* configs/bootloaders/stm32duino.cfg */
@@ -70,24 +71,25 @@ static void tables_are_sound_or_not(void **state)
 		enum cortex_fault fault;
 		const char *words;
 	} cases[] = {
-		{0, 0x20005000, CORTEX_SOUND, "is sound"},
-		{0, 0x20000004, CORTEX_SOUND, "is sound"},
-		{0, 0x20005004, CORTEX_STACK, "0x20005004, outside the SRAM"},
-		{0, 0x20000000, CORTEX_STACK, "outside the SRAM"},
-		{0, 0x20004FFE, CORTEX_STACK, "outside the SRAM"},
-		{0, 0, CORTEX_STACK, "outside the SRAM"},
-		{0, 0xFFFFFFFF, CORTEX_BLANK, "is blank"},
-		{1, APP + 0xEC, CORTEX_NO_THUMB, "the reset vector is 0x080020EC, which is no Thumb code"},
-		{1, 0, CORTEX_NO_THUMB, "no Thumb"},
-		{1, 0x20000101, CORTEX_NOWHERE, "leads to 0x20000100"},
-		{1, APP + SIZE + 1, CORTEX_NOWHERE, "linked for another address, or was cut"},
-		{1, APP - 0x100 + 1, CORTEX_NOWHERE, "linked for another address"},
-		{3, FLASH + 0xED, CORTEX_NOWHERE, "the HardFault vector leads to 0x080000EC"},
-		{15, 0x08100001, CORTEX_NOWHERE, "vector 15"},
-		{15, 0, CORTEX_SOUND, "is sound"},
-		{15, 0xFFFFFFFF, CORTEX_SOUND, "is sound"},
-		{15, 0x20000201, CORTEX_SOUND, "is sound"},
-		{58, FLASH + 1, CORTEX_NOWHERE, "vector 58"},
+	        {0, 0x20005000, CORTEX_SOUND, "is sound"},
+	        {0, 0x20000004, CORTEX_SOUND, "is sound"},
+	        {0, 0x20005004, CORTEX_STACK, "0x20005004, outside the SRAM"},
+	        {0, 0x20000000, CORTEX_STACK, "outside the SRAM"},
+	        {0, 0x20004FFE, CORTEX_STACK, "outside the SRAM"},
+	        {0, 0, CORTEX_STACK, "outside the SRAM"},
+	        {0, 0xFFFFFFFF, CORTEX_BLANK, "is blank"},
+	        {1, APP + 0xEC, CORTEX_NO_THUMB,
+	         "the reset vector is 0x080020EC, which is no Thumb code"},
+	        {1, 0, CORTEX_NO_THUMB, "no Thumb"},
+	        {1, 0x20000101, CORTEX_NOWHERE, "leads to 0x20000100"},
+	        {1, APP + SIZE + 1, CORTEX_NOWHERE, "linked for another address, or was cut"},
+	        {1, APP - 0x100 + 1, CORTEX_NOWHERE, "linked for another address"},
+	        {3, FLASH + 0xED, CORTEX_NOWHERE, "the HardFault vector leads to 0x080000EC"},
+	        {15, 0x08100001, CORTEX_NOWHERE, "vector 15"},
+	        {15, 0, CORTEX_SOUND, "is sound"},
+	        {15, 0xFFFFFFFF, CORTEX_SOUND, "is sound"},
+	        {15, 0x20000201, CORTEX_SOUND, "is sound"},
+	        {58, FLASH + 1, CORTEX_NOWHERE, "vector 58"},
 	};
 	const struct hex_range own = {APP, FLASH + 0xFFFF};
 	uint8_t bytes[SIZE];
@@ -109,7 +111,8 @@ static void tables_are_sound_or_not(void **state)
 static void short_tables(void **state)
 {
 	(void)state;
-	static const uint8_t two[12] = {0x00, 0x50, 0x00, 0x20, 0x09, 0x20, 0x00, 0x08, 0xFE, 0xE7, 0xFE, 0xE7};
+	static const uint8_t two[12] = {0x00, 0x50, 0x00, 0x20, 0x09, 0x20,
+	                                0x00, 0x08, 0xFE, 0xE7, 0xFE, 0xE7};
 	const struct hex_range own = {APP, FLASH + 0xFFFF};
 	struct cortex_report report;
 	assert_false(cortex_look(&image, part, APP, &own, &report));
@@ -121,7 +124,8 @@ static void short_tables(void **state)
 	assert_true(cortex_look(&image, part, APP, &own, &report));
 }
 
-static const char *write_file(char path[300], const char *name, uint32_t at, const uint8_t *bytes, size_t size)
+static const char *write_file(char path[300], const char *name, uint32_t at, const uint8_t *bytes,
+                              size_t size)
 {
 	struct hex_image one;
 	const struct format_writing writing = {.format = NULL};
@@ -151,10 +155,10 @@ static void the_released_bootloader(void **state)
 	make_stm32duino(boot);
 	make_program(app, sizeof app, APP);
 	struct release_order order = {
-		.configs = "configs",
-		.part = "stm32f103x8",
-		.bootloader = write_file(boot_path, "boot.bin", FLASH, boot, sizeof boot),
-		.application = write_file(app_path, "app.hex", APP, app, sizeof app),
+	        .configs = "configs",
+	        .part = "stm32f103x8",
+	        .bootloader = write_file(boot_path, "boot.bin", FLASH, boot, sizeof boot),
+	        .application = write_file(app_path, "app.hex", APP, app, sizeof app),
 	};
 	if (release_make(&order, &release, &err) != 0)
 		fail_msg("%s", err.text);
@@ -165,7 +169,9 @@ static void the_released_bootloader(void **state)
 	assert_int_equal(release.image.count, 2);
 	assert_false(release.has_fuses);
 	snprintf(image_path, sizeof image_path, "%s/kb.hex", folder);
-	assert_int_equal(format_write_file(image_path, &release.image, &(struct format_writing){.format = NULL}, NULL), 0);
+	assert_int_equal(format_write_file(image_path, &release.image,
+	                                   &(struct format_writing){.format = NULL}, NULL),
+	                 0);
 	release_finish(&release);
 	order.part = "stm32f103xb"; /* the same file */
 	order.family = "stm32duino";
@@ -177,7 +183,8 @@ static void the_released_bootloader(void **state)
 
 	/* Nothing said of a bootloader: check sees it in the image. */
 	static struct check check;
-	const struct check_order look = {.configs = "configs", .part = "stm32f103x8", .image = image_path};
+	const struct check_order look = {
+	        .configs = "configs", .part = "stm32f103x8", .image = image_path};
 	assert_int_equal(check_image(&look, &check, NULL), 0);
 	assert_int_equal(check.errors + check.warnings, 0);
 	assert_non_null(check.file);
@@ -192,11 +199,11 @@ static void an_application_in_the_wrong_place(void **state)
 		uint32_t at, linked;
 		const char *phrase;
 	} cases[] = {
-		{APP, FLASH, "linked for another address"},
-		{0x08005000, 0x08005000, "STM32duino starts it at 0x08002000"},
-		{0x08001C00, 0x08001C00, "0x08001C00-0x08001E57, in the pages of the bootloader"},
-		{0x08001F00, 0x08001F00, "0x08001F00-0x08001FFF, in the pages"},
-		{0x0800FF00, 0x0800FF00, "lies outside the flash"},
+	        {APP, FLASH, "linked for another address"},
+	        {0x08005000, 0x08005000, "STM32duino starts it at 0x08002000"},
+	        {0x08001C00, 0x08001C00, "0x08001C00-0x08001E57, in the pages of the bootloader"},
+	        {0x08001F00, 0x08001F00, "0x08001F00-0x08001FFF, in the pages"},
+	        {0x0800FF00, 0x0800FF00, "lies outside the flash"},
 	};
 	uint8_t boot[BOOT_SIZE], app[SIZE];
 	char boot_path[300], app_path[300];
@@ -207,10 +214,11 @@ static void an_application_in_the_wrong_place(void **state)
 		struct pogo_error err;
 		make_program(app, sizeof app, cases[i].linked);
 		const struct release_order order = {
-			.configs = "configs",
-			.part = "stm32f103x8",
-			.bootloader = boot_path,
-			.application = write_file(app_path, "app.hex", cases[i].at, app, sizeof app),
+		        .configs = "configs",
+		        .part = "stm32f103x8",
+		        .bootloader = boot_path,
+		        .application =
+		                write_file(app_path, "app.hex", cases[i].at, app, sizeof app),
 		};
 		assert_int_equal(release_make(&order, &release, &err), -1);
 		assert_int_equal(err.kind, POGO_NO);
@@ -222,10 +230,10 @@ static void an_application_in_the_wrong_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(tables_are_sound_or_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(short_tables, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_released_bootloader, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_application_in_the_wrong_place, setup, teardown),
+	        cmocka_unit_test_setup_teardown(tables_are_sound_or_not, setup, teardown),
+	        cmocka_unit_test_setup_teardown(short_tables, setup, teardown),
+	        cmocka_unit_test_setup_teardown(the_released_bootloader, setup, teardown),
+	        cmocka_unit_test_setup_teardown(an_application_in_the_wrong_place, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
