@@ -104,8 +104,12 @@ static int close_open(struct builder *builder, struct pogo_error *err)
 		builder->sorted = false;
 	builder->pieces[builder->count++] = (struct builder_piece){
 		builder->open_addr, (uint32_t)(builder->put - bytes - 1), bytes};
-	if (builder->open_room == 0)
+	if (builder->open_room == 0) {
 		builder->block_put = builder->put;
+	} else {
+		builder->last_own = bytes;
+		builder->last_room = builder->open_room;
+	}
 	builder->put = builder->limit = builder->open_bytes = NULL;
 	builder->open_room = 0;
 	builder->next = NOTHING_OPEN;
@@ -141,25 +145,41 @@ static void open_in_block(struct builder *builder, size_t used)
 	builder->limit = builder->open_bytes + (left < OWN ? left : OWN);
 }
 
-/* Gives the open piece memory of its own with space for `len` more bytes. A piece that has become big
- * gets address space for all that may come: it is not moved again, and untouched pages cost nothing. */
+/* Address space for all that may come, so that a piece that has become big is not moved again: untouched pages cost
+ * nothing. Aligned, so that huge pages can hold all of it. NULL: that much is not to be had, or it is too little. */
+static uint8_t *reserve(uint8_t *old, size_t used, uint64_t all, size_t *room)
+{
+	uint64_t size = (all + HUGE_PAGE - 1) & ~(uint64_t)(HUGE_PAGE - 1);
+	if (all < HUGE_PAGE || size > SIZE_MAX / 2)
+		return NULL;
+	uint8_t *bytes = aligned_alloc(HUGE_PAGE, (size_t)size);
+	if (bytes == NULL)
+		return NULL;
+	advise_huge(bytes, (size_t)size);
+	memcpy(bytes, old, used);
+	*room = (size_t)size;
+	return bytes;
+}
+
+/* Gives the open piece memory of its own with space for `len` more bytes. */
 static int grow_owned(struct builder *builder, size_t used, size_t len, struct pogo_error *err)
 {
 	uint8_t *old = builder->open_room > 0 ? builder->open_bytes : NULL, *bytes = NULL;
 	size_t room = 2 * (used + len);
 	uint64_t all = used + len + builder->expected;
-	if (used >= BLOCK && all > room && all <= SIZE_MAX / 2) {
-		bytes = realloc(old, (size_t)all);
-		if (bytes != NULL)
-			room = (size_t)all;
-	}
-	if (bytes == NULL) /* open_room > 0 only for bytes that this function allocated */
+	if (used >= BLOCK && all > room)
+		bytes = reserve(builder->open_bytes, used, all, &room);
+	if (bytes != NULL) {
+		free(old);
+	} else {
+		/* open_room > 0 only for bytes that this function allocated */
 		bytes = realloc(old, room); /* NOLINT(clang-analyzer-unix.Malloc) */
-	if (bytes == NULL)
-		return out_of_memory(err);
-	if (old == NULL && builder->open_bytes != NULL)
-		memcpy(bytes, builder->open_bytes, used);
-	advise_huge(bytes, room);
+		if (bytes == NULL)
+			return out_of_memory(err);
+		if (old == NULL && builder->open_bytes != NULL)
+			memcpy(bytes, builder->open_bytes, used);
+		advise_huge(bytes, room);
+	}
 	builder->open_bytes = bytes;
 	builder->open_room = room;
 	builder->put = bytes + used;
@@ -279,11 +299,17 @@ static int compare_shared(const struct hex_segment *whole, const struct builder_
 }
 
 /* Begins *whole with its first piece, in memory for all of it. */
-static int take_head(struct builder_piece *head, size_t total, struct hex_segment *whole,
-		     struct pogo_error *err)
+static int take_head(const struct builder *builder, struct builder_piece *head, size_t total,
+		     struct hex_segment *whole, struct pogo_error *err)
 {
 	bool own = owns(head);
-	uint8_t *bytes = realloc(own ? head->bytes : NULL, total);
+	uint8_t *bytes = head->bytes;
+	size_t room = total;
+	/* What was reserved behind the last piece serves the file that is merged behind this one. */
+	if (own && bytes == builder->last_own && total <= builder->last_room)
+		room = builder->last_room;
+	else
+		bytes = realloc(own ? bytes : NULL, total);
 	if (bytes == NULL)
 		return out_of_memory(err);
 	if (!own) {
@@ -292,7 +318,7 @@ static int take_head(struct builder_piece *head, size_t total, struct hex_segmen
 	}
 	head->bytes = NULL;
 	*whole = (struct hex_segment){
-		.addr = head->addr, .len = len_of(head), .room = total, .bytes = bytes};
+		.addr = head->addr, .len = len_of(head), .room = room, .bytes = bytes};
 	return 0;
 }
 
@@ -301,7 +327,7 @@ static int join_group(struct builder *builder, size_t first, size_t last, uint64
 		      struct hex_segment *whole, struct hex_conflict *conflict, struct pogo_error *err)
 {
 	struct builder_piece *pieces = builder->pieces;
-	if (take_head(&pieces[first], (size_t)(end - pieces[first].addr), whole, err) != 0)
+	if (take_head(builder, &pieces[first], (size_t)(end - pieces[first].addr), whole, err) != 0)
 		return -1;
 	for (size_t i = first + 1; i < last; i++) {
 		struct builder_piece *piece = &pieces[i];

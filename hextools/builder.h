@@ -22,6 +22,8 @@ struct builder {
 	uint32_t open_addr;
 	uint8_t *open_bytes;
 	size_t open_room;           /* 0: lies in a block */
+	uint8_t *last_own;          /* of the newest piece with memory of its own, */
+	size_t last_room;           /* and how much that is */
 	struct builder_piece *pieces;
 	size_t count, room;
 	bool sorted;                /* ascending and apart */

@@ -8,7 +8,7 @@
 #include "hextools/err.h"
 
 /* An input that is read in pieces, from a file, a pipe or memory. The bytes from `at` to `end` are in
- * view; a reader moves `at` and asks for more. A file is never held whole: a window of 256 KiB slides
+ * view; a reader moves `at` and asks for more. A file is never held whole: a window of 120 KiB slides
  * over it. Only what cannot be read twice (a pipe) is kept as far as it was read. */
 
 #define INSTREAM_MAX (UINT64_C(1) << 30) /* of what is kept whole: pipes, ELF files */

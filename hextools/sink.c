@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUFFER = 256 * 1024 };
+enum { BUFFER = 120 * 1024 }; /* as in instream.c, so that malloc gives the one for the other */
 
 int sink_init(struct sink *sink, int (*flush)(void *context, const void *data, size_t len),
 	      void *context, struct pogo_error *err)
