@@ -11,8 +11,10 @@ enum {
 	MOST_BLOCK = 4096 * 1024, /* up to this */
 	AHEAD = 8,
 	OWN = 16 * 1024,         /* a longer piece has memory of its own */
+	MANY = 4096,             /* pieces out of order: a shuffled file */
 };
 #define NOTHING_OPEN UINT64_MAX
+#define ADDRESS_SPACE (UINT64_C(1) << 32)
 #define HUGE_PAGE ((size_t)2 << 20)
 
 struct builder_block {
@@ -25,32 +27,38 @@ struct builder_block {
 struct builder_piece {
 	uint32_t addr;
 	uint32_t len_minus_1;
-	uint8_t *bytes; /* malloc'ed if longer than OWN, else in a block; NULL: given away */
+	uint8_t *bytes; /* malloc'ed if longer than OWN, else in a block, or flat; NULL: given away */
 };
 
 void builder_init(struct builder *builder)
 {
-	*builder = (struct builder){.next = NOTHING_OPEN, .sorted = true};
+	*builder = (struct builder){.next = NOTHING_OPEN, .sorted = true, .flat_at = MANY};
 }
 
-static bool owns(const struct builder_piece *piece)
+static bool owns(const struct builder *builder, const struct builder_piece *piece)
 {
-	return piece->bytes != NULL && piece->len_minus_1 >= OWN;
+	return piece->bytes != NULL && piece->len_minus_1 >= OWN && !flat_owns(&builder->flat, piece->bytes);
 }
 
-void builder_abandon(struct builder *builder)
+static void free_blocks(struct builder *builder)
 {
-	for (size_t i = 0; i < builder->count; i++)
-		if (owns(&builder->pieces[i]))
-			free(builder->pieces[i].bytes);
-	if (builder->open_room > 0)
-		free(builder->open_bytes);
-	free(builder->pieces);
 	while (builder->blocks != NULL) {
 		struct builder_block *before = builder->blocks->before;
 		free(builder->blocks);
 		builder->blocks = before;
 	}
+}
+
+void builder_abandon(struct builder *builder)
+{
+	for (size_t i = 0; i < builder->count; i++)
+		if (owns(builder, &builder->pieces[i]))
+			free(builder->pieces[i].bytes);
+	if (builder->open_room > 0)
+		free(builder->open_bytes);
+	free(builder->pieces);
+	free_blocks(builder);
+	flat_close(&builder->flat);
 	builder_init(builder);
 }
 
@@ -92,27 +100,68 @@ static int more_pieces(struct builder *builder, struct pogo_error *err)
 	return 0;
 }
 
+/* A piece's bytes are in the flat stretch from now on. */
+static void put_flat(struct builder *builder, const struct builder_piece *piece)
+{
+	flat_put(&builder->flat, piece->addr, piece->bytes, len_of(piece));
+	if (owns(builder, piece))
+		free(piece->bytes);
+}
+
+/* Many pieces out of order: do they and what is still to come lie dense? Then all that lies there goes into one flat
+ * stretch, as far around them as the rest of the file can reach. So memory follows the file's length in any case. */
+static void try_flat(struct builder *builder)
+{
+	uint64_t low = UINT64_MAX, high = 0, bytes = builder->expected;
+	builder->flat_at = 2 * builder->count;
+	for (size_t i = 0; i < builder->count; i++) {
+		const struct builder_piece *piece = &builder->pieces[i];
+		low = piece->addr < low ? piece->addr : low;
+		high = end_of(piece) > high ? end_of(piece) : high;
+		bytes += len_of(piece);
+	}
+	if (high - low > 2 * bytes)
+		return;
+	low = low > builder->expected ? low - builder->expected : 0;
+	high += builder->expected;
+	if (high > ADDRESS_SPACE)
+		high = ADDRESS_SPACE;
+	if (!flat_open(&builder->flat, low & ~UINT64_C(63), high))
+		return;
+	for (size_t i = 0; i < builder->count; i++)
+		put_flat(builder, &builder->pieces[i]);
+	builder->count = 0;
+	free_blocks(builder);
+}
+
 /* Files the open piece among the others. */
 static int close_open(struct builder *builder, struct pogo_error *err)
 {
 	if (builder->next == NOTHING_OPEN)
 		return 0;
-	if (builder->count == builder->room && more_pieces(builder, err) != 0)
-		return -1;
 	uint8_t *bytes = builder->open_bytes;
-	if (builder->count > 0 && end_of(&builder->pieces[builder->count - 1]) >= builder->open_addr)
-		builder->sorted = false;
-	builder->pieces[builder->count++] = (struct builder_piece){
-		builder->open_addr, (uint32_t)(builder->put - bytes - 1), bytes};
-	if (builder->open_room == 0) {
-		builder->block_put = builder->put;
+	const struct builder_piece piece = {builder->open_addr, (uint32_t)(builder->put - bytes - 1), bytes};
+	bool flat = flat_holds(&builder->flat, piece.addr, len_of(&piece));
+	if (!flat && builder->count == builder->room && more_pieces(builder, err) != 0)
+		return -1;
+	if (flat) {
+		put_flat(builder, &piece); /* its place in the block is free again */
 	} else {
-		builder->last_own = bytes;
+		if (builder->count > 0 && end_of(&builder->pieces[builder->count - 1]) >= piece.addr)
+			builder->sorted = false;
+		builder->pieces[builder->count++] = piece;
+		if (builder->open_room == 0)
+			builder->block_put = builder->put;
+	}
+	if (builder->open_room > 0) {
+		builder->last_own = flat ? NULL : bytes;
 		builder->last_room = builder->open_room;
 	}
 	builder->put = builder->limit = builder->open_bytes = NULL;
 	builder->open_room = 0;
 	builder->next = NOTHING_OPEN;
+	if (!builder->sorted && builder->count == builder->flat_at && builder->flat.bytes == NULL)
+		try_flat(builder);
 	return 0;
 }
 
@@ -145,19 +194,30 @@ static void open_in_block(struct builder *builder, size_t used)
 	builder->limit = builder->open_bytes + (left < OWN ? left : OWN);
 }
 
-/* Address space for all that may come, so that a piece that has become big is not moved again: untouched pages cost
- * nothing. Aligned, so that huge pages can hold all of it. NULL: that much is not to be had, or it is too little. */
-static uint8_t *reserve(uint8_t *old, size_t used, uint64_t all, size_t *room)
+/* Memory that huge pages can hold all of, if it is much; else from malloc. Never less than asked for. */
+static uint8_t *allocate(size_t *room)
 {
-	uint64_t size = (all + HUGE_PAGE - 1) & ~(uint64_t)(HUGE_PAGE - 1);
-	if (all < HUGE_PAGE || size > SIZE_MAX / 2)
+	if (*room < HUGE_PAGE || *room > SIZE_MAX - HUGE_PAGE)
+		return malloc(*room);
+	*room = (*room + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	uint8_t *bytes = aligned_alloc(HUGE_PAGE, *room);
+	if (bytes != NULL)
+		advise_huge(bytes, *room);
+	return bytes;
+}
+
+/* Address space for all that may come, so that a piece that has become big is not moved again: untouched pages cost
+ * nothing. NULL: that much is not to be had. */
+static uint8_t *reserve(const uint8_t *old, size_t used, uint64_t all, size_t *room)
+{
+	if (all > SIZE_MAX / 2)
 		return NULL;
-	uint8_t *bytes = aligned_alloc(HUGE_PAGE, (size_t)size);
+	size_t size = (size_t)all;
+	uint8_t *bytes = allocate(&size);
 	if (bytes == NULL)
 		return NULL;
-	advise_huge(bytes, (size_t)size);
 	memcpy(bytes, old, used);
-	*room = (size_t)size;
+	*room = size;
 	return bytes;
 }
 
@@ -206,7 +266,9 @@ int builder_add(struct builder *builder, uint32_t addr, const void *bytes, size_
 {
 	if (len == 0)
 		return 0;
-	if (builder->next != addr) {
+	/* What is flat soon need not become long first. */
+	bool full = builder->flat.bytes != NULL && (size_t)(builder->limit - builder->put) < len;
+	if (builder->next != addr || full) {
 		if (close_open(builder, err) != 0 ||
 		    (builder->blocks == NULL && new_block(builder, err) != 0))
 			return -1;
@@ -223,7 +285,7 @@ int builder_add(struct builder *builder, uint32_t addr, const void *bytes, size_
 
 bool builder_empty(const struct builder *builder)
 {
-	return builder->count == 0 && builder->next == NOTHING_OPEN;
+	return builder->count == 0 && builder->next == NOTHING_OPEN && builder->flat.bytes == NULL;
 }
 
 /* The one other order that programs write. */
@@ -272,6 +334,14 @@ static int sort_pieces(struct builder *builder, struct pogo_error *err)
 	return 0;
 }
 
+static int two_values(const struct hex_conflict *run, struct hex_conflict *conflict, struct pogo_error *err)
+{
+	if (conflict != NULL)
+		*conflict = *run;
+	return pogo_fail(err, POGO_NO, "address 0x%05" PRIX32 " has two values, %02X and %02X", run->first_differing,
+			 run->old_byte, run->new_byte);
+}
+
 /* Piece `later` lies over bytes that are there already: tells whether one differs. */
 static int compare_shared(const struct hex_segment *whole, const struct builder_piece *later,
 			  struct hex_conflict *conflict, struct pogo_error *err)
@@ -292,30 +362,34 @@ static int compare_shared(const struct hex_segment *whole, const struct builder_
 		run.old_byte = there[i];
 		run.new_byte = later->bytes[i];
 	}
-	if (conflict != NULL)
-		*conflict = run;
-	return pogo_fail(err, POGO_NO, "address 0x%05" PRIX32 " has two values, %02X and %02X",
-			 run.first_differing, run.old_byte, run.new_byte);
+	return two_values(&run, conflict, err);
+}
+
+/* Copies a piece's bytes behind the first `known`. Nobody needs the flat ones afterwards. */
+static void take_bytes(const struct builder *builder, uint8_t *to, const struct builder_piece *piece, size_t known)
+{
+	if (flat_owns(&builder->flat, piece->bytes))
+		flat_move_out(to, piece->bytes + known, len_of(piece) - known);
+	else
+		memcpy(to, piece->bytes + known, len_of(piece) - known);
 }
 
 /* Begins *whole with its first piece, in memory for all of it. */
 static int take_head(const struct builder *builder, struct builder_piece *head, size_t total,
 		     struct hex_segment *whole, struct pogo_error *err)
 {
-	bool own = owns(head);
+	bool own = owns(builder, head);
 	uint8_t *bytes = head->bytes;
 	size_t room = total;
 	/* What was reserved behind the last piece serves the file that is merged behind this one. */
 	if (own && bytes == builder->last_own && total <= builder->last_room)
 		room = builder->last_room;
 	else
-		bytes = realloc(own ? bytes : NULL, total);
+		bytes = own ? realloc(bytes, total) : allocate(&room);
 	if (bytes == NULL)
 		return out_of_memory(err);
-	if (!own) {
-		advise_huge(bytes, total);
-		memcpy(bytes, head->bytes, len_of(head));
-	}
+	if (!own)
+		take_bytes(builder, bytes, head, 0);
 	head->bytes = NULL;
 	*whole = (struct hex_segment){
 		.addr = head->addr, .len = len_of(head), .room = room, .bytes = bytes};
@@ -338,10 +412,10 @@ static int join_group(struct builder *builder, size_t first, size_t last, uint64
 			return -1;
 		if (end_of(piece) > whole_end) {
 			size_t known = (size_t)(whole_end - piece->addr);
-			memcpy(whole->bytes + whole->len, piece->bytes + known, len_of(piece) - known);
+			take_bytes(builder, whole->bytes + whole->len, piece, known);
 			whole->len += len_of(piece) - known;
 		}
-		if (owns(piece))
+		if (owns(builder, piece))
 			free(piece->bytes);
 		piece->bytes = NULL;
 	}
@@ -361,14 +435,39 @@ static size_t count_groups(const struct builder *builder)
 	return groups;
 }
 
+/* What is flat is listed among the pieces at last: few, and long. */
+static int add_flat_runs(struct builder *builder, struct pogo_error *err)
+{
+	struct flat *flat = &builder->flat;
+	uint64_t addr = flat->base, len;
+	for (; flat_next_run(flat, &addr, &len); addr += len) {
+		if (builder->count == builder->room && more_pieces(builder, err) != 0)
+			return -1;
+		builder->pieces[builder->count++] = (struct builder_piece){
+			(uint32_t)addr, (uint32_t)(len - 1), flat->bytes + (addr - flat->base)};
+	}
+	flat_forget_runs(flat);
+	return 0;
+}
+
+static bool in_order(const struct builder *builder)
+{
+	for (size_t i = 1; i < builder->count; i++)
+		if (builder->pieces[i].addr < builder->pieces[i - 1].addr)
+			return false;
+	return true;
+}
+
 static int build(struct builder *builder, struct hex_image *image, struct hex_conflict *conflict,
 		 struct pogo_error *err)
 {
 	if (close_open(builder, err) != 0)
 		return -1;
 	image->ascending = builder->sorted;
-	if (!builder->sorted && sort_pieces(builder, err) != 0)
+	if (add_flat_runs(builder, err) != 0 || (!in_order(builder) && sort_pieces(builder, err) != 0))
 		return -1;
+	if (builder->flat.conflict.len > 0)
+		return two_values(&builder->flat.conflict, conflict, err);
 	size_t groups = count_groups(builder);
 	image->segments = malloc((groups > 0 ? groups : 1) * sizeof *image->segments);
 	if (image->segments == NULL)

@@ -5,10 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hextools/flat.h"
 #include "hextools/image.h"
 
 /* Collects a file's bytes in the order in which they come and makes an image of them at the end: no
- * search and no copy for what comes ascending, one sort for what does not. */
+ * search and no copy for what comes ascending. What does not is put in its place at once where it lies dense, else
+ * listed and sorted once. */
 
 struct builder_block; /* memory for short pieces */
 struct builder_piece;
@@ -26,6 +28,8 @@ struct builder {
 	size_t last_room;           /* and how much that is */
 	struct builder_piece *pieces;
 	size_t count, room;
+	struct flat flat;           /* instead of pieces, once there are many out of order */
+	size_t flat_at;             /* of so many pieces this is asked next */
 	bool sorted;                /* ascending and apart */
 	struct builder_block *blocks;
 	uint8_t *block_put;         /* next free byte of the newest block */
