@@ -80,7 +80,7 @@ int cortex_set(struct chip *chip, uint32_t address, uint32_t word, deadline_t de
 int cortex_read(struct chip *chip, uint32_t address, uint8_t *bytes, size_t len, deadline_t deadline,
                 struct fault *fault)
 {
-	uint8_t words[1032];
+	uint8_t words[1032] = {0};
 
 	while (len > 0) {
 		uint32_t before = address & 3;

@@ -516,7 +516,7 @@ static void report_verified(const struct reading *r, uint32_t len)
 
 static int read_back(struct reading *r, const struct hex_image *image, uint32_t address, uint32_t len)
 {
-	uint8_t wanted[CALL_BYTES], found[CALL_BYTES];
+	uint8_t wanted[CALL_BYTES], found[CALL_BYTES] = {0};
 
 	for (uint32_t done = 0; done < len;) {
 		uint32_t n = len - done < CALL_BYTES ? len - done : CALL_BYTES, at = address + done;

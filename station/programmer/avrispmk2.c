@@ -264,7 +264,7 @@ static int drain(struct mkii *m, deadline_t step)
 static int sign_on(struct mkii *m, char name[16], deadline_t step)
 {
 	static const uint8_t message[1] = {MKII_SIGN_ON};
-	uint8_t answer[ANSWER_MAX + PACKET_MAX];
+	uint8_t answer[ANSWER_MAX + PACKET_MAX] = {0};
 	deadline_t deadline = deadline_in_ms(SIGN_ON_MS);
 
 	if (deadline > step)

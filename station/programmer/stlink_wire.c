@@ -167,7 +167,8 @@ int stlink_exchange(struct stlink_wire *wire, const struct stlink_call *call, si
 		return on_silence(wire, result, call->doing, deadline, fault);
 	if (call->data != NULL) {
 		/* The link takes no const bytes; it does not change what goes out. */
-		result = bulk(wire, wire->out, (void *)(uintptr_t)call->data, call->data_len, deadline);
+		void *out = (void *)(uintptr_t)call->data; /* NOLINT(performance-no-int-to-ptr) */
+		result = bulk(wire, wire->out, out, call->data_len, deadline);
 		if (result != (int)call->data_len)
 			return on_silence(wire, result, call->doing, deadline, fault);
 	}
