@@ -9,7 +9,7 @@ formats=("$@")
 [ ${#formats[@]} -gt 0 ] || formats=(ihex srec elf uf2 binary)
 work=${BUILD:-build}/fuzz
 mkdir -p "$work"
-sources=(hextools/{format,format_ihex,ihex_read,ihex_write,srec,elf,uf2,binary,dfu_suffix,lines,notes,instream,sink,builder,image,outfile,digest,err}.c)
+sources=(hextools/{format,format_ihex,ihex_read,ihex_write,srec,elf,uf2,binary,dfu_suffix,lines,notes,instream,sink,builder,flat,image,outfile,digest,err}.c)
 flags=(-std=c11 -D_GNU_SOURCE -g -O1 -I. -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined)
 for format in "${formats[@]}"; do
   clang "${flags[@]}" "-DFORMAT=\"$format\"" -o "$work/fuzz_$format" tests/fuzz/fuzz_format.c "${sources[@]}" -lelf

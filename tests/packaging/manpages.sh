@@ -64,7 +64,7 @@ done
 
 # A page for each fault of the bench, and no other.
 check_eq "pogo-bench: the faults of --help" \
-  "$("$BUILD/pogo-bench" --help | sed -n '/^ *no-contact/,/--seed/{/--seed/!p}' | tr -s ' ' '\n' | sed 's/=.*//;/^$/d' | sort)" \
+  "$("$BUILD/pogo-bench" --help | sed -n '/^ *no-contact/,/--seed/{/--seed/!p}' | sed 's/(.*)//' | tr -s ' ' '\n' | sed 's/=.*//;/^$/d' | sort)" \
   "$(awk '/^\.Sh/ { inside = $2 == "FAULTS" } inside && $1 == ".It" { gsub(/\.It|Cm|Ns|=|Ar|,|[A-Z.]+/, ""); print }' \
     "${page[pogo-bench]}" | tr -s ' ' '\n' | sed '/^$/d' | sort)"
 
