@@ -103,7 +103,13 @@ $(BUILD)/tests/bench/judge: $(BUILD)/obj/tests/bench/judge.o $(libhex)
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lconfig -lelf -ljansson
 
-test_programs := $(unit_tests) $(BUILD)/tests/bench/judge
+# The library alone, beside what it is measured against.
+$(BUILD)/tests/perf/speed: $(BUILD)/obj/tests/perf/speed.o $(libhex)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LD    $@")
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lconfig -lelf -ljansson
+
+test_programs := $(unit_tests) $(BUILD)/tests/bench/judge $(BUILD)/tests/perf/speed
 
 # Each target first sees to the packages it needs; the script does nothing when all are there.
 deps:

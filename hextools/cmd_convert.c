@@ -12,13 +12,14 @@
 #include "hextools/uf2.h"
 
 static const char help[] =
-	"pogo-hex convert [--to FORMAT] -o OUT [options] IN[@OFFSET]\n"
+	"pogo-hex convert [--to-format NAME] -o OUT [options] IN[@OFFSET]\n"
 	"\n"
 	"Reads one file and writes its image in another format. What IN is, is seen by its content; raw binary\n"
 	"wants its address, IN@ADDRESS. An .eep file counts from 0: IN@0x810000 makes it an AVR's EEPROM.\n"
 	"\n"
 	"  -o, --output OUT   where to write (\"-\": standard output)\n"
-	"  --to FORMAT        ihex, srec, uf2 or binary (else by OUT's extension, else ihex); ELF is only read\n"
+	"  --to-format NAME   write ihex, srec, uf2 or binary (else by OUT's name, else Intel HEX); ELF is only\n"
+	"                     read; --to is the same\n"
 	"  --width N          data bytes a record, 1 to 255 (ihex, srec); 16\n"
 	"  --address-bytes N  2, 3 or 4 (srec); else the fewest that hold every address\n"
 	"  --to-family NAME   the chip family of a UF2 file: a name like RP2040, or its id as 0x...\n"
@@ -140,8 +141,8 @@ int cmd_convert(int argc, char **argv, struct pogo_error *err)
 	const struct option_spec specs[] = {
 		{"help", 'h', NULL, &want_help},
 		{"output", 'o', &convert.output, NULL},
-		{"to", 0, &convert.writing.format, NULL},
-		{"to-format", 0, &convert.writing.format, NULL}, /* as the other commands call it */
+		{"to-format", 0, &convert.writing.format, NULL},
+		{"to", 0, &convert.writing.format, NULL}, /* what it was called here at first */
 		{"width", 0, &width, NULL},
 		{"address-bytes", 0, &address_bytes, NULL},
 		{"to-family", 0, &convert.writing.family, NULL},
@@ -162,6 +163,8 @@ int cmd_convert(int argc, char **argv, struct pogo_error *err)
 	if (convert.json && outfile_is_stdout(convert.output))
 		return pogo_fail(err, POGO_INPUT, "--json and -o - would both go to standard output");
 	convert.input = argv[0];
+	if (outfile_not_over(convert.output, convert.input, err) != 0)
+		return -1;
 	if (read_numbers(&convert, width, address_bytes, dfu, err) != 0)
 		return -1;
 	int rc = convert_one(&convert, err);

@@ -62,7 +62,7 @@ int edit_job_open(struct edit_job *job, char **words, int count, int most, struc
 		return pogo_fail(err, POGO_INPUT, "which file? see --help");
 	if (count - 1 > most)
 		return pogo_fail(err, POGO_INPUT, "\"%.60s\" is one word too many; see --help", words[most]);
-	if (edit_job_part(job, err) != 0)
+	if (outfile_not_over(job->output, words[count - 1], err) != 0 || edit_job_part(job, err) != 0)
 		return -1;
 	job->ranges = calloc((size_t)count, sizeof *job->ranges);
 	if (job->ranges == NULL)
@@ -176,13 +176,17 @@ int edit_job_write(const struct edit_job *job, struct pogo_error *err)
 
 /* outfile_set is small; a list of them holds as many files as wanted. */
 struct edit_outputs {
+	const char *input; /* which none of them may be */
 	struct outfile_set *sets;
 	size_t count;
 };
 
-struct edit_outputs *edit_outputs_new(void)
+struct edit_outputs *edit_outputs_new(const char *input)
 {
-	return calloc(1, sizeof(struct edit_outputs));
+	struct edit_outputs *outputs = calloc(1, sizeof *outputs);
+	if (outputs != NULL)
+		outputs->input = input;
+	return outputs;
 }
 
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
@@ -190,6 +194,8 @@ int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struc
 {
 	uint8_t *data;
 	size_t len;
+	if (outfile_not_over(path, outputs->input, err) != 0)
+		return -1;
 	if (outputs->count == 0 || outputs->sets[outputs->count - 1].count == OUTFILE_SET) {
 		struct outfile_set *grown =
 			realloc(outputs->sets, (outputs->count + 1) * sizeof *outputs->sets);

@@ -79,7 +79,7 @@ int edit_hex_bytes(const char *text, const char *what, uint8_t **bytes, size_t *
 
 /* Any number of outputs that appear together or not at all. */
 struct edit_outputs;
-struct edit_outputs *edit_outputs_new(void);
+struct edit_outputs *edit_outputs_new(const char *input); /* kept, and never written over */
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
 		     const struct format_writing *writing, struct pogo_error *err);
 int edit_outputs_commit(struct edit_outputs *outputs, struct pogo_error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hextools/conf.h"
+#include "hextools/conflict.h"
 #include "hextools/fit.h"
 #include "hextools/format.h"
 #include "hextools/options.h"
@@ -21,7 +22,8 @@ static const char help[] =
 	"as it is.\n"
 	"\n"
 	"  -o, --output OUT   where to write (\"-\": standard output)\n"
-	"  --to FORMAT        ihex, srec or binary (else by OUT's extension, else ihex)\n"
+	"  --to-format NAME   write ihex, srec, uf2 or binary (else by OUT's name, else Intel HEX); --to is\n"
+	"                     the same\n"
 	"  --part P           the result must fit this part's flash and EEPROM\n"
 	"  --overlap RULE     bytes that are in two files: error (default) refuses them, same allows equal\n"
 	"                     ones, first or last says which file wins\n"
@@ -136,19 +138,21 @@ static const char *owner(const struct merge *merge, int before, uint32_t addr)
 static int conflict_between(const struct merge *merge, int later, const struct hex_conflict *run,
 			    struct pogo_error *err)
 {
-	const char *new_path = merge->sources[later].path;
-	uint64_t last = run->addr + run->len - 1;
-	if (run->differing == 0)
-		return pogo_fail(err, POGO_NO,
-				 "\"%.100s\" and \"%.100s\" both have 0x%05" PRIX32 "-0x%05" PRIX64
-				 " (%" PRIu64 " bytes, all equal); --overlap same allows that",
-				 owner(merge, later, run->addr), new_path, run->addr, last, run->len);
-	return pogo_fail(err, POGO_NO,
-			 "\"%.100s\" and \"%.100s\" both have 0x%05" PRIX32 "-0x%05" PRIX64 " (%" PRIu64
-			 " bytes) and %" PRIu64 " differ, first at 0x%05" PRIX32
-			 ": %02X against %02X; --overlap first or last says which file wins",
-			 owner(merge, later, run->first_differing), new_path, run->addr, last, run->len,
-			 run->differing, run->first_differing, run->old_byte, run->new_byte);
+	bool equal = run->differing == 0;
+	return conflict_refuse(owner(merge, later, equal ? run->addr : run->first_differing), merge->sources[later].path,
+			       run,
+			       equal ? "--overlap same allows that" : "--overlap first or last says which file wins", err);
+}
+
+/* The earlier file whose start record stands in the result. */
+static const char *start_owner(const struct merge *merge, int before)
+{
+	for (int i = 0; i < before; i++) {
+		const struct hex_image *image = &merge->sources[i].image;
+		if (image->start_kind == merge->result.start_kind && image->start == merge->result.start)
+			return merge->sources[i].path;
+	}
+	return "an earlier file";
 }
 
 static int join_start(struct merge *merge, int i, struct pogo_error *err)
@@ -160,11 +164,10 @@ static int join_start(struct merge *merge, int i, struct pogo_error *err)
 	bool none = to->start_kind == HEX_START_NONE;
 	bool equal = to->start_kind == from->start_kind && to->start == from->start;
 	if (!none && !equal && merge->start == START_EQUAL)
-		return pogo_fail(err, POGO_NO,
-				 "\"%.150s\" has start record %08" PRIX32
-				 ", a file before it has %08" PRIX32
+		return pogo_fail(err, POGO_INPUT,
+				 "\"%.150s\" has start record %08" PRIX32 ", \"%.150s\" has %08" PRIX32
 				 "; --start first, last or drop says what to keep",
-				 merge->sources[i].path, from->start, to->start);
+				 start_owner(merge, i), to->start, merge->sources[i].path, from->start);
 	if (none || merge->start == START_LAST) {
 		to->start_kind = from->start_kind;
 		to->start = from->start;
@@ -206,6 +209,8 @@ static int name_sources(struct merge *merge, char **words, struct pogo_error *er
 		if (merge->sources[i].path == NULL)
 			return pogo_fail(err, POGO_SYSTEM, "out of memory");
 		from_stdin += strcmp(merge->sources[i].path, "-") == 0;
+		if (outfile_not_over(merge->output, words[i], err) != 0)
+			return -1;
 	}
 	if (from_stdin > 1)
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
@@ -233,7 +238,7 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 		{"help", 'h', NULL, &want_help},	{"output", 'o', &merge.output, NULL},
 		{"part", 0, &merge.part, NULL},		{"overlap", 0, &overlap, NULL},
 		{"start", 0, &start, NULL},		{"configs", 0, &merge.configs, NULL},
-		{"to", 0, &merge.writing.format, NULL}, {"to-format", 0, &merge.writing.format, NULL},
+		{"to-format", 0, &merge.writing.format, NULL}, {"to", 0, &merge.writing.format, NULL},
 		FORMAT_READ_SPECS(merge.reading),
 		{NULL, 0, NULL, NULL},
 	};

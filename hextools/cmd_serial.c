@@ -229,7 +229,8 @@ static int write_unit(struct serial_job *job, int64_t i, struct pogo_error *err)
 	struct pogo_error why = {.text = ""};
 	size_t len = 0, row = job->first_row + (size_t)i;
 	if (value_of(job, i, room, sizeof room, &value, err) != 0 ||
-	    unit_file_name(job->common.output, value, row, path, sizeof path, err) != 0)
+	    unit_file_name(job->common.output, value, row, path, sizeof path, err) != 0 ||
+	    outfile_not_over(path, job->csv, err) != 0)
 		return -1;
 	hex_image_init(&image);
 	if (hex_image_copy(&image, &job->common.image, err) != 0)
@@ -273,7 +274,7 @@ static int write_units(struct serial_job *job, char **argv, int count, struct po
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
 	if (edit_job_open(common, argv, count, 0, err) != 0)
 		return -1;
-	job->outputs = edit_outputs_new();
+	job->outputs = edit_outputs_new(argv[0]);
 	if (job->outputs == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
 	for (int64_t i = 0; i < job->count; i++)

@@ -160,7 +160,7 @@ static int split_all(struct edit_job *job, struct split *split, char **argv, int
 		return pogo_fail(err, POGO_INPUT, "split needs -o PREFIX of the files to write");
 	if (read_cuts(split, err) != 0 || edit_job_open(job, argv, count, 0, err) != 0)
 		return -1;
-	split->outputs = edit_outputs_new();
+	split->outputs = edit_outputs_new(argv[count - 1]);
 	if (split->outputs == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
 	return write_pieces(job, split, err);

@@ -54,15 +54,15 @@ static const char help[] =
 	"  pogo-hex crc [--insert ADDRESS] IN      checksums, printed or put into the image\n"
 	"  pogo-hex serial --address A --format F --value V -o OUT IN\n"
 	"                                          the data of one unit, or of each unit of a table\n"
-	"  pogo-hex convert [--to FORMAT] -o OUT IN\n"
+	"  pogo-hex convert [--to-format NAME] -o OUT IN\n"
 	"                                          Intel HEX, S-record, raw binary, UF2, from ELF too\n"
 	"\n"
 	"  pogo-hex COMMAND --help                 the command's options\n"
 	"  pogo-hex --version\n"
 	"\n"
-	"\"-\" is standard input or output. Exit code: 0 done, 1 the answer is no (a conflict, a part\n"
-	"that does not fit), 2 wrong usage or unreadable input, 3 the system failed. On 1, 2 and 3 no\n"
-	"output file has been written or changed.\n";
+	"\"-\" is standard input or output. Exit code: 0 done, 1 the answer is no (a part that does not\n"
+	"fit, a difference), 2 wrong usage, unreadable input or inputs that conflict, 3 the system failed.\n"
+	"On 1, 2 and 3 no output file has been written or changed.\n";
 
 void cmd_note(const char *sentence)
 {

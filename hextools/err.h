@@ -5,8 +5,8 @@
  * unchanged, and printed once, by main. Libraries never print. */
 
 enum pogo_error_class {
-	POGO_NO = 1,     /* it worked and the answer is no: a check failed, a conflict, a difference */
-	POGO_INPUT = 2,  /* the caller's words or files are unusable; nothing was written */
+	POGO_NO = 1,     /* it worked and the answer is no: a check failed, a difference */
+	POGO_INPUT = 2,  /* the caller's words or files are unusable, or contradict each other; nothing was written */
 	POGO_SYSTEM = 3, /* the device or the operating system failed */
 };
 

@@ -244,7 +244,7 @@ static int plan(const char *path, const struct hex_image *image, const struct fo
 		format = &format_ihex;
 	if (format->write == NULL)
 		return pogo_fail(err, POGO_INPUT, "%s is only read, not written: a program's sections and symbols "
-				 "cannot be made of an image; --to says another format", format->title);
+				 "cannot be made of an image; --to-format says another", format->title);
 	if (writing->has_dfu && format != &format_binary)
 		return pogo_fail(err, POGO_INPUT, "a DFU suffix belongs behind a raw binary, this is %s", format->title);
 	*job = (struct job){format, image, writing};

@@ -166,23 +166,29 @@ bool outfile_is_stdout(const char *path)
 	       st.st_ino == out.st_ino;
 }
 
-int outfile_not_over(const char *output, const char *input, struct pogo_error *err)
+/* Of a word like FILE, FILE@OFFSET or "-". */
+static int stat_input(const char *input, struct stat *st)
 {
-	struct stat from, to;
 	char plain[PATH_MAX];
-	if (output == NULL || input == NULL || outfile_is_stdout(output) || stat(output, &to) != 0 ||
-	    !S_ISREG(to.st_mode))
+	if (strcmp(input, "-") == 0)
+		return fstat(STDIN_FILENO, st);
+	/* A file may have an @ in its name. */
+	if (stat(input, st) == 0)
 		return 0;
 	snprintf(plain, sizeof plain, "%s", input);
 	char *offset = strrchr(plain, '@');
-	/* A file may have an @ in its name. */
-	if (stat(plain, &from) != 0 && offset != NULL) {
-		*offset = '\0';
-		if (stat(plain, &from) != 0)
-			return 0;
-	} else if (stat(plain, &from) != 0) {
+	if (offset == NULL)
+		return -1;
+	*offset = '\0';
+	return strcmp(plain, "-") == 0 ? fstat(STDIN_FILENO, st) : stat(plain, st);
+}
+
+int outfile_not_over(const char *output, const char *input, struct pogo_error *err)
+{
+	struct stat from, to;
+	if (output == NULL || input == NULL || outfile_is_stdout(output) || stat(output, &to) != 0 ||
+	    !S_ISREG(to.st_mode) || stat_input(input, &from) != 0)
 		return 0;
-	}
 	if (from.st_dev != to.st_dev || from.st_ino != to.st_ino)
 		return 0;
 	return pogo_fail(err, POGO_INPUT, "the output \"%.150s\" is the input \"%.150s\", which would be lost; write to another name",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/conflict.h"
 #include "hextools/digest.h"
 #include "hextools/fit.h"
 #include "hextools/fuses.h"
@@ -466,6 +467,36 @@ static int place_bootloader(const struct release_order *order, struct release *r
 	return 0;
 }
 
+/* Which of the inputs before has that address. */
+static const char *owner_of(const struct release *release, size_t before, uint32_t addr)
+{
+	uint8_t byte;
+	for (size_t i = 0; i < before; i++)
+		if (hex_image_read(&release->inputs[i].image, addr, &byte, 1, 0xFF) == 1)
+			return release->inputs[i].path;
+	return "an earlier input";
+}
+
+int release_join(struct release *release, struct pogo_error *err)
+{
+	for (size_t i = 0; i < release->input_count; i++) {
+		const struct release_input *input = &release->inputs[i];
+		const char *way_out = i == 1 ? "the application was built for another bootloader, or has one in it"
+					     : "leave one of them out";
+		for (size_t s = 0; s < input->image.count; s++) {
+			const struct hex_segment *segment = &input->image.segments[s];
+			struct hex_conflict run = {.len = 0};
+			if (hex_image_add(&release->image, segment->addr, segment->bytes, segment->len,
+					  HEX_OVERLAP_ERROR, &run, err) == 0)
+				continue;
+			return run.len == 0 ? -1
+					    : conflict_refuse(owner_of(release, i, run.addr), input->path, &run, way_out, err);
+		}
+	}
+	hex_image_crc32(&release->image, &release->crc32);
+	return ihex_digest(&release->image, release->digest, err);
+}
+
 static int check_application(const struct release *release, struct pogo_error *err)
 {
 	const struct release_input *app = &release->inputs[1];
@@ -550,23 +581,6 @@ static int check_fuses(const struct release *release, struct pogo_error *err)
 	return check_reset(release, err);
 }
 
-int release_join(struct release *release, struct pogo_error *err)
-{
-	for (size_t i = 0; i < release->input_count; i++) {
-		const struct release_input *input = &release->inputs[i];
-		for (size_t s = 0; s < input->image.count; s++) {
-			const struct hex_segment *segment = &input->image.segments[s];
-			struct pogo_error why;
-			if (hex_image_add(&release->image, segment->addr, segment->bytes, segment->len,
-					  HEX_OVERLAP_ERROR, NULL, &why) != 0)
-				return pogo_fail(err, why.kind, "%s \"%.150s\": %.300s", input->role,
-						 input->path, why.text);
-		}
-	}
-	hex_image_crc32(&release->image, &release->crc32);
-	return ihex_digest(&release->image, release->digest, err);
-}
-
 static int make(const struct release_order *order, struct release *release, struct pogo_error *err)
 {
 	release->crystal_hz = order->crystal_hz;
@@ -579,12 +593,13 @@ static int make(const struct release_order *order, struct release *release, stru
 	if (release_find_family(order, release, err) != 0 || read_inputs(order, release, err) != 0 ||
 	    keep_boot_section(order, release, err) != 0 || recognise(release, err) != 0 ||
 	    choose_fuses(order, release, err) != 0 || choose_lock(order, release, err) != 0 ||
-	    place_bootloader(order, release, err) != 0 || check_application(release, err) != 0 ||
+	    place_bootloader(order, release, err) != 0 || release_join(release, err) != 0 ||
+	    check_application(release, err) != 0 ||
 	    check_begin(&release->inputs[0], release->boot_start, err) != 0 ||
 	    check_begin(&release->inputs[1], 0, err) != 0 || check_fuses(release, err) != 0 ||
 	    check_lock(release, err) != 0)
 		return -1;
-	return release_join(release, err);
+	return 0;
 }
 
 int release_make(const struct release_order *order, struct release *release, struct pogo_error *err)

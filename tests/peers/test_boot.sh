@@ -92,7 +92,7 @@ ok "too few cycles, with the last addresses" says 1 "last addresses 0x07" "$hex"
 "$hex" crop -o "$work/cut.hex" 0x0000-0x005F 0x7800-0x7FFF "$image"
 ok "an application that was cut" says 1 "does not start" "$hex" boot --part atmega328p --fuses FF,DA,FD "$work/cut.hex"
 "$hex" fill -o "$work/long.hex" --with 0C94 0x0100-0x7810 "$work/atmega328p.hex"
-ok "an application over the bootloader is refused before" says 1 "0x07800" "$hex" release --part atmega328p \
+ok "an application over the bootloader is refused before" says 2 "0x07800" "$hex" release --part atmega328p \
   --bootloader "$loaders/atmega/ATmegaBOOT_168_atmega328.hex" --app "$work/long.hex" --fuses FF,DA,FD -o "$work/none.hex"
 ok "a part that simavr lacks" says 3 "simavr does not simulate the AT90USB1286" "$hex" boot --part at90usb1286 "$image"
 ok "an external clock of no speed" says 2 "no clock" "$hex" boot --part atmega328p --fuses E0,DA,FD --crystal 0 "$image"

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "hextools/commands.h"
@@ -59,7 +60,14 @@ static char *take_file(const char *path)
 	return text;
 }
 
-static int run_from(const char *input, const char *const words[])
+/* What a run has of its own: NULL and 0 for none. */
+struct run_with {
+	const char *input;  /* a file for standard input */
+	const char *output; /* a file for standard output, whose text is then not taken */
+	rlim_t file_limit;  /* bytes that a file may have */
+};
+
+static int run_with(const struct run_with *with, const char *const words[])
 {
 	char in[320], out[300], err[300], buffers[32][320], *argv[34];
 	int argc = 0, status;
@@ -71,9 +79,13 @@ static int run_from(const char *input, const char *const words[])
 	argv[argc] = NULL;
 	pid_t child = fork();
 	if (child == 0) {
-		redirect(input != NULL ? expand(input, in) : "/dev/null", O_RDONLY, 0);
+		redirect(with->input != NULL ? expand(with->input, in) : "/dev/null", O_RDONLY, 0);
 		redirect(err, O_WRONLY | O_CREAT | O_TRUNC, 2);
-		redirect(out, O_WRONLY | O_CREAT | O_TRUNC, 1);
+		redirect(with->output != NULL ? with->output : out, O_WRONLY | O_CREAT | O_TRUNC, 1);
+		if (with->file_limit > 0) {
+			struct rlimit limit = {with->file_limit, with->file_limit};
+			setrlimit(RLIMIT_FSIZE, &limit);
+		}
 		_exit(pogo_hex_run(argc, argv));
 	}
 	assert_true(child > 0);
@@ -81,12 +93,13 @@ static int run_from(const char *input, const char *const words[])
 	assert_true(WIFEXITED(status));
 	free(out_text);
 	free(err_text);
-	out_text = take_file(out);
+	out_text = with->output == NULL ? take_file(out) : strdup("");
 	err_text = take_file(err);
 	return WEXITSTATUS(status);
 }
 
-#define run(...) run_from(NULL, (const char *const[]){__VA_ARGS__, NULL})
+#define run(...) run_with(&(struct run_with){.input = NULL}, (const char *const[]){__VA_ARGS__, NULL})
+#define run_from(file, ...) run_with(&(struct run_with){.input = (file)}, (const char *const[]){__VA_ARGS__, NULL})
 
 static void put(const char *name, const char *text)
 {

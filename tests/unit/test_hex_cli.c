@@ -5,125 +5,11 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-
-#include "hextools/commands.h"
 #include "hextools/ihex.h"
-#include "hextools/outfile.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/hex_process.h"
 
 #define BOOT "fixtures/images/demo_bootloader.hex"
 #define APP  "fixtures/images/demo_firmware.hex"
-
-/* pogo-hex as a process of its own: exit code, standard output and error as files of the scratch. */
-
-static char folder[256], *out_text, *err_text;
-
-static int setup(void **state)
-{
-	(void)state;
-	scratch_make(folder);
-	setenv("POGOLINE_CONFIGS", "configs", 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	free(out_text);
-	free(err_text);
-	out_text = err_text = NULL;
-	scratch_remove(folder);
-	return 0;
-}
-
-/* "@x" stands for the file x of the scratch folder; '<' file feeds standard input. */
-static const char *expand(const char *word, char *buffer)
-{
-	if (word[0] != '@')
-		return word;
-	snprintf(buffer, 320, "%s/%s", folder, word + 1);
-	return buffer;
-}
-
-static void redirect(const char *path, int flags, int to)
-{
-	int fd = open(path, flags, 0600);
-	if (fd < 0 || dup2(fd, to) < 0)
-		_exit(99);
-	close(fd);
-}
-
-static char *take(const char *path)
-{
-	char *text = NULL;
-	size_t len;
-	if (infile_read(path, &text, &len, NULL) != 0)
-		abort();
-	unlink(path);
-	return text;
-}
-
-static int run_in(const char *input, const char *output, rlim_t file_limit, const char *const words[])
-{
-	char out[300], err[300], buffers[24][320], *argv[26];
-	int argc = 0, status;
-	snprintf(out, sizeof out, "%s/.stdout", folder);
-	snprintf(err, sizeof err, "%s/.stderr", folder);
-	argv[argc++] = (char[]){"pogo-hex"};
-	for (; words[argc - 1] != NULL; argc++)
-		argv[argc] = (char *)(uintptr_t)expand(words[argc - 1], buffers[argc - 1]);
-	argv[argc] = NULL;
-	pid_t child = fork();
-	if (child == 0) {
-		redirect(input != NULL ? input : "/dev/null", O_RDONLY, 0);
-		redirect(err, O_WRONLY | O_CREAT | O_TRUNC, 2);
-		redirect(output != NULL ? output : out, O_WRONLY | O_CREAT | O_TRUNC, 1);
-		if (file_limit > 0) {
-			struct rlimit limit = {file_limit, file_limit};
-			setrlimit(RLIMIT_FSIZE, &limit);
-		}
-		_exit(pogo_hex_run(argc, argv));
-	}
-	assert_true(child > 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	free(out_text);
-	free(err_text);
-	out_text = output == NULL ? take(out) : strdup("");
-	err_text = take(err);
-	return WEXITSTATUS(status);
-}
-
-#define run(...) run_in(NULL, NULL, 0, (const char *const[]){__VA_ARGS__, NULL})
-
-static void put(const char *name, const char *text)
-{
-	char path[320];
-	scratch_write(expand(name, path), text);
-}
-
-static void assert_file(const char *name, const char *wanted)
-{
-	char path[320], *text;
-	size_t len;
-	assert_int_equal(infile_read(expand(name, path), &text, &len, NULL), 0);
-	assert_string_equal(text, wanted);
-	free(text);
-}
-
-/* Exit code, one line on stderr with this phrase, nothing on stdout, `files` files left. */
-static void assert_failed(int got, int code, const char *phrase, int files)
-{
-	if (got != code || strstr(err_text, phrase) == NULL)
-		fail_msg("exit %d, wanted %d and \"%s\", got: %s", got, code, phrase, err_text);
-	assert_int_equal(strncmp(err_text, "pogo-hex: ", 10), 0);
-	assert_ptr_equal(strchr(err_text, '\n'), err_text + strlen(err_text) - 1);
-	assert_string_equal(out_text, "");
-	assert_int_equal(scratch_count(folder), files);
-}
 
 #define HEX_A ":02000000ABCD86\n:00000001FF\n"
 #define HEX_B ":02000100CDEF41\n:00000001FF\n"
@@ -134,13 +20,10 @@ static void help_and_usage(void **state)
 	(void)state;
 	assert_int_equal(run("--version"), 0);
 	assert_string_equal(out_text, "pogo-hex 0.1.0\n");
-	assert_int_equal(run("--help"), 0);
-	assert_non_null(strstr(out_text, "pogo-hex merge"));
+	assert_said(run("--help"), "pogo-hex merge");
 	static const char *const commands[] = {"info", "merge", "release"};
-	for (size_t i = 0; i < 3; i++) {
-		assert_int_equal(run(commands[i], "--help"), 0);
-		assert_non_null(strstr(out_text, commands[i]));
-	}
+	for (size_t i = 0; i < 3; i++)
+		assert_said(run(commands[i], "--help"), commands[i]);
 	assert_failed(run("frobnicate"), 2, "unknown command \"frobnicate\"", 0);
 	assert_failed(run("info"), 2, "at least one", 0);
 	assert_failed(run("info", "--wrong"), 2, "unknown option \"--wrong\"", 0);
@@ -160,10 +43,10 @@ static void info(void **state)
 	assert_int_equal(run("info", "--json", BOOT), 0);
 	assert_non_null(strstr(out_text, "\"start\": 28672"));
 	assert_non_null(strstr(out_text, "\"known\": null"));
-	assert_int_equal(run_in(APP, NULL, 0, (const char *const[]){"info", "-", NULL}), 0);
+	assert_int_equal(run_from(APP, "info", "-"), 0);
 	assert_failed(run("info", APP, "no/such.hex"), 2, "no/such.hex", 0);
 	assert_failed(run("info", "fixtures/images/bad/digit-g.hex"), 2, "digit-g.hex:2:13:", 0);
-	int code = run_in(NULL, "/dev/full", 0, (const char *const[]){"info", APP, NULL});
+	int code = run_with(&(struct run_with){.output = "/dev/full"}, (const char *const[]){"info", APP, NULL});
 	assert_failed(code, 3, "standard output", 0);
 }
 
@@ -173,9 +56,9 @@ static void merge_rules(void **state)
 	put("@a", HEX_A);
 	put("@b", HEX_B);
 	put("@c", HEX_C);
-	assert_failed(run("merge", "-o", "@o", "@a", "@b"), 1, "all equal", 3);
+	assert_failed(run("merge", "-o", "@o", "@a", "@b"), 2, "all equal", 3);
 	assert_non_null(strstr(err_text, "/a\" and \""));
-	assert_failed(run("merge", "-o", "@o", "--overlap", "same", "@a", "@c"), 1,
+	assert_failed(run("merge", "-o", "@o", "--overlap", "same", "@a", "@c"), 2,
 		      "1 differ, first at 0x00001: CD against 00", 3);
 	assert_failed(run("merge", "-o", "@o", "--overlap", "all", "@a", "@c"), 2, "same, first, last", 3);
 	assert_int_equal(run("merge", "-o", "@o", "--overlap", "same", "@a", "@b"), 0);
@@ -199,7 +82,8 @@ static void merge_start_records(void **state)
 	(void)state;
 	put("@a", ":02000000ABCD86\n:040000050000700087\n:00000001FF\n");
 	put("@b", ":02001000ABCD76\n:0400000500000000F7\n:00000001FF\n");
-	assert_failed(run("merge", "-o", "@o", "@a", "@b"), 1, "start record 00000000", 2);
+	assert_failed(run("merge", "-o", "@o", "@a", "@b"), 2, "/a\" has start record 00007000, \"", 2);
+	assert_non_null(strstr(err_text, "/b\" has 00000000;"));
 	assert_int_equal(run("merge", "-o", "-", "--start", "first", "@a", "@b"), 0);
 	assert_non_null(strstr(out_text, ":040000050000700087\n"));
 	assert_int_equal(run("merge", "-o", "-", "--start", "last", "@a", "@b"), 0);
@@ -214,17 +98,39 @@ static void old_output_survives_a_failure(void **state)
 	put("@a", HEX_A);
 	put("@c", HEX_C);
 	put("@o", "precious");
-	assert_failed(run("merge", "-o", "@o", "@a", "@c"), 1, "differ", 3);
+	assert_failed(run("merge", "-o", "@o", "@a", "@c"), 2, "differ", 3);
 	assert_file("@o", "precious");
 	/* A full disk, as far as a process can have one. */
-	int code = run_in(NULL, NULL, 100, (const char *const[]){"merge", "-o", "@o", APP, NULL});
+	int code = run_with(&(struct run_with){.file_limit = 100},
+			    (const char *const[]){"merge", "-o", "@o", APP, NULL});
 	assert_int_equal(code, 3);
 	assert_int_equal(scratch_count(folder), 3);
 	assert_file("@o", "precious");
 	assert_failed(run("merge", "-o", "@none/o", "@a"), 3, "none/o", 3);
-	/* The output may be an input: all is read first. */
-	assert_int_equal(run("merge", "-o", "@a", "@a", "@c@2"), 0);
-	assert_file("@a", ":02000000ABCD86\n:0200030000EF0C\n:00000001FF\n");
+}
+
+/* An input that somebody else released is not written over, by whatever name and command. */
+static void inputs_are_not_written_over(void **state)
+{
+	(void)state;
+	char a[320], link_path[320];
+	put("@a", HEX_A);
+	put("@c", HEX_C);
+	put("@t.csv", "serial\nAB\n");
+	assert_int_equal(link(expand("@a", a), expand("@link", link_path)), 0);
+	assert_failed(run("merge", "-o", "@a", "@a", "@c@2"), 2, "/a\" is the input \"", 4);
+	assert_failed(run("merge", "-o", "@link", "@c@2", "@a@0x100"), 2, "/a@0x100\"", 4);
+	assert_failed(run_from("@a", "merge", "-o", "@a", "-"), 2, "\"-\", which would be lost", 4);
+	assert_failed(run("convert", "-o", "@a", "@a"), 2, "would be lost", 4);
+	assert_failed(run("crop", "-o", "@a", "0-1", "@a"), 2, "would be lost", 4);
+	assert_failed(run("crc", "--insert", "16", "--endian", "le", "-o", "@a", "@a"), 2, "would be lost", 4);
+	assert_failed(run("dump", "-o", "@a", "@a"), 2, "would be lost", 4);
+	assert_failed(run("serial", "--address", "8", "--format", "ascii", "--value", "x", "-o", "@a", "@a"), 2,
+		      "would be lost", 4);
+	assert_failed(run("serial", "--address", "8", "--format", "ascii", "--csv", "@t.csv", "--column", "serial", "--row",
+			  "1", "-o", "@t.csv", "@a"), 2, "would be lost", 4);
+	assert_file("@a", HEX_A);
+	assert_file("@t.csv", "serial\nAB\n");
 }
 
 /* -o /dev/stdout is what -o - is: what others wrote there stays, and no line of text gets into it. */
@@ -277,7 +183,7 @@ static void release_refusals(void **state)
 	assert_failed(run("release", "--part", "atmega32u4", "--bootloader", APP, "--app", BOOT, "-o", "@i"),
 		      1, "outside the boot section", 0);
 	assert_failed(run("release", "--part", "atmega32u4", "--bootloader", BOOT, "--app", BOOT, "-o", "@i"),
-		      1, "inside the boot section", 0);
+		      2, "bytes, all equal); the application was built for another bootloader", 0);
 	assert_failed(RELEASE("--part", "atmega32u4", "--fuses", "FF,D8,FB", "--recipe", "@none/r"), 3,
 		      "none/r", 0);
 }
@@ -301,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(merge_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(merge_start_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_output_survives_a_failure, setup, teardown),
+		cmocka_unit_test_setup_teardown(inputs_are_not_written_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(standard_output_by_its_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(release_writes_all_three, setup, teardown),
 		cmocka_unit_test_setup_teardown(release_refusals, setup, teardown),
