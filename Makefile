@@ -37,7 +37,11 @@ hex_src      := $(filter-out $(hex_skip),$(wildcard hextools/*.c)) \
 hex_libs     := -lconfig $(if $(have_simavr),-lsimavr -lelf) $(if $(have_elf),-lelf) $(if $(have_jansson),-ljansson)
 db_src       := $(filter-out $(db_main),$(wildcard db/*.c))
 station_src  := $(filter-out $(station_main),$(wildcard station/*.c station/*/*.c))
-bench_src    := $(filter-out $(bench_main),$(wildcard fixtures/bench/*.c))
+# The core of the bench's STM32 is Unicorn's; without it such a board cannot be set.
+have_unicorn := $(shell pkg-config --exists unicorn 2>/dev/null && echo yes)
+bench_src    := $(filter-out $(bench_main) $(if $(have_unicorn),,fixtures/bench/stm32_core.c),$(wildcard fixtures/bench/*.c)) \
+		$(if $(have_unicorn),,fixtures/bench/without/stm32_core.c)
+bench_libs   := $(if $(have_unicorn),-lunicorn)
 schema       := $(sort $(wildcard db/[0-9][0-9][0-9][0-9]_*.sql))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -81,7 +85,7 @@ $(BUILD)/pogo-yield: libs = -lsqlite3 -lm
 $(BUILD)/pogo-station: $(call obj,$(station_main)) $(libstation) $(libdb) $(libhex)
 $(BUILD)/pogo-station: libs = -lusb-1.0 -lsqlite3 -lconfig -lncursesw -lm
 $(BUILD)/pogo-bench: $(call obj,$(bench_main)) $(libbench) $(libhex)
-$(BUILD)/pogo-bench: libs = -lconfig -lm
+$(BUILD)/pogo-bench: libs = -lconfig $(bench_libs) -lm
 $(programs):
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(libs)
@@ -92,10 +96,7 @@ unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/u
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(libbench) $(libstation) $(libdb) $(libhex)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  LD    $@")
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(test_libs) -lcmocka -lusb-1.0 -lsqlite3 -lncursesw $(hex_libs) -lm
-
-# The core of their STM32 is Unicorn's.
-$(BUILD)/tests/unit/test_stlink $(BUILD)/tests/unit/test_chip_stm32f1: test_libs = -lunicorn
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka $(bench_libs) -lusb-1.0 -lsqlite3 -lncursesw $(hex_libs) -lm
 
 # A judge that shares nothing with the bench but the format of its state file.
 $(BUILD)/tests/bench/judge: $(BUILD)/obj/tests/bench/judge.o $(libhex)

@@ -14,6 +14,7 @@ build pc:ncursesw       libncurses-dev    the terminal view
 build pc:libelf         libelf-dev        reads ELF files
 build pc:jansson        libjansson-dev    reads QMK keyboard files
 build file:/usr/include/simavr/sim_avr.h libsimavr-dev  runs images on a simulated chip
+build pc:unicorn         libunicorn-dev    the core of the virtual STM32 boards
 test  pc:cmocka         libcmocka-dev     unit tests
 test  cmd:jq            jq                tests read JSON
 test  cmd:sqlite3       sqlite3           tests look into the log
@@ -40,7 +41,6 @@ test  cmd:avr-gcc       gcc-avr           makes applications for real bootloader
 test  file:/usr/lib/avr/include/avr/io.h avr-libc  (with it)
 test  cmd:avr-objcopy   binutils-avr      (with it)
 test  file:/usr/share/arduino/hardware/arduino/avr/bootloaders/atmega/ATmegaBOOT_168_atmega328.hex arduino-core-avr  real bootloaders
-test  pc:unicorn         libunicorn-dev    the core of the STM32 in unit tests
 test  cmd:arm-none-eabi-as binutils-arm-none-eabi  builds the loader of the STM32 again
 test  cmd:arm-none-eabi-gcc gcc-arm-none-eabi  makes a bootloader and an application for an STM32
 lint  cmd:clang         clang             the second compiler
