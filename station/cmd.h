@@ -13,6 +13,9 @@ int cmd_run(int argc, char **argv);
 int cmd_pods(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_learn(int argc, char **argv);
+int cmd_probe(int argc, char **argv);
+int cmd_read(int argc, char **argv);
+int cmd_unlock(int argc, char **argv);
 
 /* "pogo-station: …" on stderr; returns the exit code that belongs to the error. */
 int cmd_fail(const struct pogo_error *err);

@@ -12,6 +12,9 @@ static const struct command {
         {"pods", cmd_pods},
         {"check", cmd_check},
         {"learn", cmd_learn},
+        {"probe", cmd_probe},
+        {"read", cmd_read},
+        {"unlock", cmd_unlock},
 };
 
 static const char help[] =
@@ -23,6 +26,9 @@ static const char help[] =
         "  learn STATION  teach which slot is at which USB port, by plugging\n"
         "  check RECIPE   prove a recipe and say what would be done\n"
         "  run RECIPE     run the line\n"
+        "  probe SLOT     what the chip in a slot is, its fuses and protection\n"
+        "  read SLOT      a chip's memory into a file\n"
+        "  unlock SLOT    take a chip's lock or protection away, which erases it\n"
         "\n"
         "  --help         this text; `pogo-station COMMAND --help` tells about a command\n"
         "  --version      the version\n"
@@ -33,7 +39,7 @@ static const char help[] =
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
-		fputs("pogo-station: which command? pods, learn, check or run; `pogo-station "
+		fputs("pogo-station: which command? pods, learn, check, run, probe, read or unlock; `pogo-station "
 		      "--help` tells more\n",
 		      stderr);
 		return 2;
