@@ -62,7 +62,7 @@ refused "slots beyond reason" 2 'slots' "$B" serve --slots 0 --pod usbasp --chip
 
 # hex tools
 d=fixtures/images
-refused "bootloader and application on top of each other" 1 '0x' "$H" merge -o "$work/o.hex" $d/demo_firmware.hex $d/demo_bootloader.hex@-0x7000
+refused "bootloader and application on top of each other" 2 'demo_firmware.hex" and .*demo_bootloader.hex" both have 0x00000-0x00CD7.* first at 0x00002: 54 against 6D' "$H" merge -o "$work/o.hex" $d/demo_firmware.hex $d/demo_bootloader.hex@-0x7000
 ok "nothing was written" not test -e "$work/o.hex"
 refused "release with the two swapped" 1 'boot' "$H" release --part atmega32u4 --bootloader $d/demo_firmware.hex --app $d/demo_bootloader.hex --fuses FF,D8,FB -o "$work/o.hex"
 refused "fuses that do not reach the bootloader" 1 'BOOTSZ|boot section' "$H" release --part atmega32u4 --bootloader $d/demo_bootloader.hex --app $d/demo_firmware.hex --fuses FF,DA,FB -o "$work/o.hex"
