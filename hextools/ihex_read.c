@@ -177,13 +177,6 @@ static int after_end(struct reader *reader, struct pogo_error *err)
 	struct instream *in = reader->in;
 	uint64_t offset = offset_here(reader);
 	char shown[12];
-	if (instream_ahead(in, LINES_AHEAD, err) != 0)
-		return -1;
-	if (*in->at == '\0' && lines_accept(&reader->lines, ODD_NULS_AT_END, offset)) {
-		while (in->at < in->end && *in->at == '\0')
-			in->at++;
-		return 0;
-	}
 	if (*in->at != ':')
 		return lines_defect(&reader->lines, offset, err, "%s after the end record",
 				    lines_show(*in->at, shown));
@@ -199,52 +192,30 @@ static int after_end(struct reader *reader, struct pogo_error *err)
 }
 
 /* A line that is neither empty nor a record: 0 if a lenient reader may step over what is here. */
-static int odd_start(struct reader *reader, uint64_t line_begin, struct pogo_error *err)
+static int odd_line(struct reader *reader, uint64_t begin, struct pogo_error *err)
 {
-	struct instream *in = reader->in;
-	struct lines *lines = &reader->lines;
-	uint64_t offset = offset_here(reader);
-	if (instream_ahead(in, 16, err) != 0)
-		return -1;
-	if (offset == 0 && in->end - in->at >= 3 && memcmp(in->at, "\xEF\xBB\xBF", 3) == 0 &&
-	    lines_accept(lines, ODD_BYTE_ORDER_MARK, 0)) {
-		in->at += 3;
-		return 0;
-	}
-	if (*in->at == '#' && lines_accept(lines, ODD_COMMENT_LINE, offset))
-		return lines_skip_rest(lines, err);
-	if (*in->at == ':' && offset > line_begin && lines_accept(lines, ODD_LEADING_BLANKS, line_begin))
-		return 0;
-	if (offset == line_begin)
+	int stepped = lines_step_over(&reader->lines, ':', reader->ended, begin, err);
+	if (stepped != 0)
+		return stepped > 0 ? 0 : -1;
+	if (reader->ended)
+		return after_end(reader, err);
+	if (offset_here(reader) == begin)
 		return no_mark(reader, err);
-	return lines_defect(lines, line_begin, err,
+	return lines_defect(&reader->lines, begin, err,
 			    "a space, a record begins with \":\" at the start of its line");
 }
 
 /* Finds the next record: 1 = found, 0 = end of the text, -1 = defect. */
 static int next_record(struct reader *reader, struct record *record, struct pogo_error *err)
 {
-	struct instream *in = reader->in;
-	for (;;) {
-		if (instream_ahead(in, 1, err) != 0)
+	uint64_t begin = 0;
+	enum lines_found found;
+	while ((found = lines_find(&reader->lines, ':', reader->ended, &begin, err)) == LINES_OTHER)
+		if (odd_line(reader, begin, err) != 0)
 			return -1;
-		if (in->at == in->end)
-			return 0;
-		if (*in->at == ':' && !reader->ended)
-			return decode(reader, record, err) == 0 ? 1 : -1;
-		uint64_t begin = offset_here(reader);
-		if (lines_skip_blanks(&reader->lines, err) != 0)
-			return -1;
-		/* A Ctrl-Z ends a CP/M text. */
-		while (reader->ended && in->at < in->end && *in->at == 0x1A)
-			in->at++;
-		if (lines_is_end(&reader->lines, in->at)) {
-			if (lines_next(&reader->lines, err) != 0)
-				return -1;
-		} else if ((reader->ended ? after_end(reader, err) : odd_start(reader, begin, err)) != 0) {
-			return -1;
-		}
-	}
+	if (found == LINES_RECORD)
+		return decode(reader, record, err) == 0 ? 1 : -1;
+	return found == LINES_END ? 0 : -1;
 }
 
 static int check_fixed_fields(struct reader *reader, const struct record *record, struct pogo_error *err)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #undef pogo_fail
 
@@ -60,6 +61,49 @@ int lines_next(struct lines *lines, struct pogo_error *err)
 	lines->line++;
 	lines->line_start = instream_offset(in);
 	return 0;
+}
+
+enum lines_found lines_find(struct lines *lines, uint8_t mark, bool ended, uint64_t *begin, struct pogo_error *err)
+{
+	struct instream *in = lines->in;
+	for (;;) {
+		if (instream_ahead(in, 1, err) != 0)
+			return LINES_FAILED;
+		if (in->at == in->end)
+			return LINES_END;
+		if (*in->at == mark && !ended)
+			return LINES_RECORD;
+		*begin = instream_offset(in);
+		if (lines_skip_blanks(lines, err) != 0)
+			return LINES_FAILED;
+		while (ended && in->at < in->end && *in->at == 0x1A)
+			in->at++;
+		if (!lines_is_end(lines, in->at))
+			return instream_ahead(in, LINES_AHEAD, err) == 0 ? LINES_OTHER : LINES_FAILED;
+		if (lines_next(lines, err) != 0)
+			return LINES_FAILED;
+	}
+}
+
+int lines_step_over(struct lines *lines, uint8_t mark, bool ended, uint64_t begin, struct pogo_error *err)
+{
+	struct instream *in = lines->in;
+	uint64_t offset = instream_offset(in);
+	if (ended && *in->at == '\0' && lines_accept(lines, ODD_NULS_AT_END, offset)) {
+		while (in->at < in->end && *in->at == '\0')
+			in->at++;
+		return 1;
+	}
+	if (ended)
+		return 0;
+	if (offset == 0 && in->end - in->at >= 3 && memcmp(in->at, "\xEF\xBB\xBF", 3) == 0 &&
+	    lines_accept(lines, ODD_BYTE_ORDER_MARK, 0)) {
+		in->at += 3;
+		return 1;
+	}
+	if (*in->at == '#' && lines_accept(lines, ODD_COMMENT_LINE, offset))
+		return lines_skip_rest(lines, err) == 0 ? 1 : -1;
+	return *in->at == mark && offset > begin && lines_accept(lines, ODD_LEADING_BLANKS, begin);
 }
 
 bool lines_accept(struct lines *lines, enum lines_oddity oddity, uint64_t offset)

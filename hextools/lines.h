@@ -58,6 +58,14 @@ int lines_skip_blanks(struct lines *lines, struct pogo_error *err);
 int lines_skip_rest(struct lines *lines, struct pogo_error *err);
 int lines_next(struct lines *lines, struct pogo_error *err);
 
+/* Finds what comes next behind empty lines: a record, which begins with `mark` (never once the file has ended, when
+ * a CP/M Ctrl-Z may follow), the end of the text, or something else. *begin is where that line's blanks begin. */
+enum lines_found { LINES_FAILED = -1, LINES_END, LINES_RECORD, LINES_OTHER };
+enum lines_found lines_find(struct lines *lines, uint8_t mark, bool ended, uint64_t *begin, struct pogo_error *err);
+
+/* Steps over something else that every text format has and a lenient reader accepts: 1, or 0 if it is none of that. */
+int lines_step_over(struct lines *lines, uint8_t mark, bool ended, uint64_t begin, struct pogo_error *err);
+
 /* Takes note of an oddity if the reader is lenient; else false, and it is a defect. */
 bool lines_accept(struct lines *lines, enum lines_oddity oddity, uint64_t offset);
 

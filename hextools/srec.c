@@ -133,30 +133,17 @@ static int decode(struct reader *reader, struct record *record, struct pogo_erro
 /* What is neither a record nor an empty line: 0 if a lenient reader may step over it. */
 static int odd_line(struct reader *reader, uint64_t begin, struct pogo_error *err)
 {
-	struct instream *in = reader->in;
+	const struct instream *in = reader->in;
 	struct lines *lines = &reader->lines;
-	uint64_t offset = instream_offset(in);
 	char shown[12];
-	if (instream_ahead(in, LINES_AHEAD, err) != 0)
-		return -1;
-	if (reader->ended && *in->at == '\0' && lines_accept(lines, ODD_NULS_AT_END, offset)) {
-		while (in->at < in->end && *in->at == '\0')
-			in->at++;
-		return 0;
-	}
+	int stepped = lines_step_over(lines, 'S', reader->ended, begin, err);
+	if (stepped != 0)
+		return stepped > 0 ? 0 : -1;
+	uint64_t offset = instream_offset(in);
 	if (reader->ended)
 		return lines_defect(lines, offset, err, "%s after the end record (S%u)%s",
 				    lines_show(*in->at, shown), reader->ended_by,
 				    *in->at == 'S' ? ": two files joined without merging?" : "");
-	if (offset == 0 && in->end - in->at >= 3 && memcmp(in->at, "\xEF\xBB\xBF", 3) == 0 &&
-	    lines_accept(lines, ODD_BYTE_ORDER_MARK, 0)) {
-		in->at += 3;
-		return 0;
-	}
-	if (*in->at == '#' && lines_accept(lines, ODD_COMMENT_LINE, offset))
-		return lines_skip_rest(lines, err);
-	if (*in->at == 'S' && offset > begin && lines_accept(lines, ODD_LEADING_BLANKS, begin))
-		return 0;
 	return lines_defect(lines, begin, err, "%s, a record begins with \"S\" at the start of its line",
 			    offset > begin ? "a space" : lines_show(*in->at, shown));
 }
@@ -164,26 +151,14 @@ static int odd_line(struct reader *reader, uint64_t begin, struct pogo_error *er
 /* Finds the next record: 1 = found, 0 = end of the text, -1 = defect. */
 static int next_record(struct reader *reader, struct record *record, struct pogo_error *err)
 {
-	struct instream *in = reader->in;
-	for (;;) {
-		if (instream_ahead(in, 1, err) != 0)
+	uint64_t begin = 0;
+	enum lines_found found;
+	while ((found = lines_find(&reader->lines, 'S', reader->ended, &begin, err)) == LINES_OTHER)
+		if (odd_line(reader, begin, err) != 0)
 			return -1;
-		if (in->at == in->end)
-			return 0;
-		if (*in->at == 'S' && !reader->ended)
-			return decode(reader, record, err) == 0 ? 1 : -1;
-		uint64_t begin = instream_offset(in);
-		if (lines_skip_blanks(&reader->lines, err) != 0)
-			return -1;
-		while (reader->ended && in->at < in->end && *in->at == 0x1A) /* CP/M's end of a text */
-			in->at++;
-		if (lines_is_end(&reader->lines, in->at)) {
-			if (lines_next(&reader->lines, err) != 0)
-				return -1;
-		} else if (odd_line(reader, begin, err) != 0) {
-			return -1;
-		}
-	}
+	if (found == LINES_RECORD)
+		return decode(reader, record, err) == 0 ? 1 : -1;
+	return found == LINES_END ? 0 : -1;
 }
 
 static int take_count(struct reader *reader, const struct record *record, struct pogo_error *err)
