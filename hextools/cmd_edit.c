@@ -174,59 +174,17 @@ int edit_job_write(const struct edit_job *job, struct pogo_error *err)
 	return job->json ? report_output(job, err) : 0;
 }
 
-/* outfile_set is small; a list of them holds as many files as wanted. */
-struct edit_outputs {
-	const char *input; /* which none of them may be */
-	struct outfile_set *sets;
-	size_t count;
-};
-
-struct edit_outputs *edit_outputs_new(const char *input)
-{
-	struct edit_outputs *outputs = calloc(1, sizeof *outputs);
-	if (outputs != NULL)
-		outputs->input = input;
-	return outputs;
-}
-
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
 		     const struct format_writing *writing, struct pogo_error *err)
 {
 	uint8_t *data;
 	size_t len;
-	if (outfile_not_over(path, outputs->input, err) != 0)
+	if (outfile_not_over(path, outputs->input, err) != 0 ||
+	    format_write_memory(path, image, writing, &data, &len, err) != 0)
 		return -1;
-	if (outputs->count == 0 || outputs->sets[outputs->count - 1].count == OUTFILE_SET) {
-		struct outfile_set *grown =
-			realloc(outputs->sets, (outputs->count + 1) * sizeof *outputs->sets);
-		if (grown == NULL)
-			return pogo_fail(err, POGO_SYSTEM, "out of memory");
-		outputs->sets = grown;
-		grown[outputs->count++] = (struct outfile_set){.count = 0};
-	}
-	if (format_write_memory(path, image, writing, &data, &len, err) != 0)
-		return -1;
-	int rc = outfile_stage(&outputs->sets[outputs->count - 1], path, data, len, err);
+	int rc = outfile_stage(&outputs->set, path, data, len, err);
 	free(data);
 	return rc;
-}
-
-int edit_outputs_commit(struct edit_outputs *outputs, struct pogo_error *err)
-{
-	int rc = 0;
-	for (size_t i = 0; i < outputs->count && rc == 0; i++)
-		rc = outfile_commit(&outputs->sets[i], err);
-	return rc;
-}
-
-void edit_outputs_free(struct edit_outputs *outputs)
-{
-	if (outputs == NULL)
-		return;
-	for (size_t i = 0; i < outputs->count; i++)
-		outfile_discard(&outputs->sets[i]);
-	free(outputs->sets);
-	free(outputs);
 }
 
 /* ---- text ------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "hextools/format.h"
 #include "hextools/jsonw.h"
 #include "hextools/options.h"
+#include "hextools/outfile.h"
 
 /* What the editing and looking commands share: their common options, an input, ranges of words, and
  * outputs that appear together. */
@@ -77,13 +78,13 @@ int edit_number(const char *text, const char *what, int64_t low, int64_t high, i
 int edit_hex_bytes(const char *text, const char *what, uint8_t **bytes, size_t *len,
 		   struct pogo_error *err);
 
-/* Any number of outputs that appear together or not at all. */
-struct edit_outputs;
-struct edit_outputs *edit_outputs_new(const char *input); /* kept, and never written over */
+/* Outputs that appear together or not at all: zero it, add, then commit or discard the set. */
+struct edit_outputs {
+	const char *input; /* "IN[@OFFSET]", which none of them may be */
+	struct outfile_set set;
+};
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
 		     const struct format_writing *writing, struct pogo_error *err);
-int edit_outputs_commit(struct edit_outputs *outputs, struct pogo_error *err);
-void edit_outputs_free(struct edit_outputs *outputs); /* discards what is not committed */
 
 /* One range as members of the open JSON object: start, end, bytes. */
 void edit_json_range(struct jsonw *json, const struct hex_range *range);

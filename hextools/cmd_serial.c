@@ -57,7 +57,7 @@ struct serial_job {
 	int64_t first, step, count, digits;
 	struct unit_table *table;
 	size_t first_row;
-	struct edit_outputs *outputs;
+	struct edit_outputs outputs;
 	struct jsonw json;
 };
 
@@ -241,7 +241,7 @@ static int write_unit(struct serial_job *job, int64_t i, struct pogo_error *err)
 	else if (rc != 0)
 		rc = pogo_fail(err, why.kind, "%s", why.text);
 	if (rc == 0)
-		rc = edit_outputs_add(job->outputs, path, &image, &job->common.writing, err);
+		rc = edit_outputs_add(&job->outputs, path, &image, &job->common.writing, err);
 	hex_image_finish(&image);
 	if (rc != 0)
 		return -1;
@@ -274,18 +274,16 @@ static int write_units(struct serial_job *job, char **argv, int count, struct po
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
 	if (edit_job_open(common, argv, count, 0, err) != 0)
 		return -1;
-	job->outputs = edit_outputs_new(argv[0]);
-	if (job->outputs == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	job->outputs.input = argv[0];
 	for (int64_t i = 0; i < job->count; i++)
 		if (write_unit(job, i, err) != 0)
 			return -1;
-	return edit_outputs_commit(job->outputs, err);
+	return outfile_commit(&job->outputs.set, err);
 }
 
 static void serial_finish(struct serial_job *job)
 {
-	edit_outputs_free(job->outputs);
+	outfile_discard(&job->outputs.set);
 	unit_table_free(job->table);
 	free(job->expect_hex);
 	edit_job_finish(&job->common);

@@ -27,7 +27,7 @@ struct split {
 	uint32_t cuts[MAX_CUTS]; /* ascending */
 	size_t cut_count;
 	int64_t step; /* of --size; else 0 */
-	struct edit_outputs *outputs;
+	struct edit_outputs outputs;
 	struct jsonw json;
 	size_t pieces;
 };
@@ -111,7 +111,7 @@ static int write_piece(const struct edit_job *job, struct split *split, const st
 	if (rc == 0 && (len < 0 || len >= (int)sizeof path))
 		rc = pogo_fail(err, POGO_INPUT, "prefix \"%.60s…\" is too long", job->output);
 	if (rc == 0)
-		rc = edit_outputs_add(split->outputs, path, &piece, &job->writing, err);
+		rc = edit_outputs_add(&split->outputs, path, &piece, &job->writing, err);
 	if (rc == 0) {
 		jsonw_open(&split->json, NULL, '{');
 		jsonw_str(&split->json, "output", path);
@@ -150,7 +150,7 @@ static int write_pieces(const struct edit_job *job, struct split *split, struct 
 			return -1;
 		at = (uint64_t)range.last + 1;
 	}
-	return edit_outputs_commit(split->outputs, err);
+	return outfile_commit(&split->outputs.set, err);
 }
 
 static int split_all(struct edit_job *job, struct split *split, char **argv, int count,
@@ -160,9 +160,7 @@ static int split_all(struct edit_job *job, struct split *split, char **argv, int
 		return pogo_fail(err, POGO_INPUT, "split needs -o PREFIX of the files to write");
 	if (read_cuts(split, err) != 0 || edit_job_open(job, argv, count, 0, err) != 0)
 		return -1;
-	split->outputs = edit_outputs_new(argv[count - 1]);
-	if (split->outputs == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	split->outputs.input = argv[count - 1];
 	return write_pieces(job, split, err);
 }
 
@@ -184,7 +182,7 @@ int cmd_split(int argc, char **argv, struct pogo_error *err)
 	jsonw_open(&split.json, NULL, '{');
 	jsonw_open(&split.json, "pieces", '[');
 	int rc = split_all(&job, &split, argv, count, err);
-	edit_outputs_free(split.outputs);
+	outfile_discard(&split.outputs.set);
 	edit_job_finish(&job);
 	if (rc != 0 || !job.json) {
 		jsonw_finish(&split.json);

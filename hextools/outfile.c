@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,21 +47,57 @@ static void folder_of(const char *target, char folder[PATH_MAX])
 		snprintf(folder, PATH_MAX, "%.*s", slash == target ? 1 : (int)(slash - target), target);
 }
 
+/* ---- signals that would leave a temporary behind ------------------------------------------------------ */
+
+static void let_signals_wait(struct outfile_set *set)
+{
+	static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction action;
+	if (set->signals_wait)
+		return;
+	sigemptyset(&set->waiting);
+	/* One that is ignored would look as if it waited. */
+	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+		if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&set->waiting, ending[i]);
+	set->signals_wait = pthread_sigmask(SIG_BLOCK, &set->waiting, &set->before) == 0;
+}
+
+static bool signal_waits(const struct outfile_set *set)
+{
+	sigset_t both;
+	if (!set->signals_wait || sigpending(&both) != 0)
+		return false;
+	sigandset(&both, &both, &set->waiting);
+	return sigisemptyset(&both) == 0;
+}
+
+static void let_signals_through(struct outfile_set *set)
+{
+	if (set->signals_wait)
+		pthread_sigmask(SIG_SETMASK, &set->before, NULL);
+	set->signals_wait = false;
+}
+
+/* ---- one file ----------------------------------------------------------------------------------------- */
+
 /* What a sink's flush needs to know. */
 struct target {
 	int fd;
+	const struct outfile_set *set; /* NULL: a signal may come at any time */
 };
 
 static int flush_to_fd(void *context, const void *data, size_t len)
 {
 	const struct target *target = context;
+	if (target->set != NULL && signal_waits(target->set))
+		return EINTR;
 	return write_all(target->fd, data, len) == 0 ? 0 : errno;
 }
 
 /* Runs the writer into the file descriptor: 0, -1 = it refused (*err says why), else an errno value. */
-static int fill_fd(int fd, outfile_writer *writer, void *context, struct pogo_error *err)
+static int fill_fd(struct target target, outfile_writer *writer, void *context, struct pogo_error *err)
 {
-	struct target target = {.fd = fd};
 	struct sink sink;
 	if (sink_init(&sink, flush_to_fd, &target, err) != 0)
 		return -1;
@@ -102,59 +139,55 @@ static int keep_for_direct(struct outfile *file, outfile_writer *writer, void *c
 	return 0;
 }
 
-/* "FOLDER/.NAME.XXXXXX": hidden, and on the same file system as the target. */
+/* "FOLDER/.NAME.XXXXXXXX": hidden, and on the same file system as the target. */
 static char *temporary_name(const char *target)
 {
 	const char *slash = strrchr(target, '/');
 	size_t folder = slash == NULL ? 0 : (size_t)(slash - target) + 1;
-	/* A name may be 255 bytes long already; the template must not exceed that. */
+	/* A name may be 255 bytes long already; the temporary's must not exceed that. */
 	size_t name = strlen(target + folder) > 200 ? 200 : strlen(target + folder);
-	char *text = malloc(folder + name + 10);
+	char *text = malloc(folder + name + 12);
 	if (text != NULL)
-		sprintf(text, "%.*s.%.*s.XXXXXX", (int)folder, target, (int)name, target + folder);
+		sprintf(text, "%.*s.%.*s.XXXXXXXX", (int)folder, target, (int)name, target + folder);
 	return text;
 }
 
-/* mkostemp makes 0600; the file shall be what open(…, 0666) would have made, or keep its mode. */
-static mode_t wanted_mode(const char *target)
+/* As mkostemp, but with the mode that open gives. */
+static int create_temporary(char *name, mode_t mode)
 {
-	struct stat st;
-	if (stat(target, &st) == 0)
-		return st.st_mode & 07777;
-	mode_t mask = umask(0);
-	umask(mask);
-	return 0666 & ~mask;
+	char *digits = name + strlen(name) - 8;
+	for (int tries = 0;; tries++) {
+		uint32_t number = 0;
+		if (getrandom(&number, sizeof number, 0) != sizeof number)
+			return -1;
+		sprintf(digits, "%08x", number);
+		int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, mode);
+		if (fd >= 0 || errno != EEXIST || tries == 100)
+			return fd;
+	}
 }
 
-static int drop_temporary(struct outfile *file)
-{
-	unlink(file->temporary);
-	free(file->temporary);
-	file->temporary = NULL;
-	return -1;
-}
-
-static int fill_temporary(struct outfile *file, outfile_writer *writer, void *context,
+static int fill_temporary(struct outfile_set *set, struct outfile *file, outfile_writer *writer, void *context,
 			  struct pogo_error *err)
 {
-	int fd = mkostemp(file->temporary, O_CLOEXEC);
+	struct stat st;
+	bool replaces = stat(file->target, &st) == 0; /* then it keeps that mode */
+	let_signals_wait(set);
+	int fd = create_temporary(file->temporary, replaces ? 0600 : 0666);
 	if (fd < 0) {
 		int number = errno;
 		free(file->temporary);
 		file->temporary = NULL;
 		return pogo_fail_errno(err, number, "cannot write \"%s\"", file->target);
 	}
-	int number = fill_fd(fd, writer, context, err);
-	if (number == 0 && (fchmod(fd, wanted_mode(file->target)) != 0 || fsync(fd) != 0))
+	int number = fill_fd((struct target){fd, set}, writer, context, err);
+	if (number == 0 && ((replaces && fchmod(fd, st.st_mode & 07777) != 0) || fsync(fd) != 0))
 		number = errno;
 	if (close(fd) != 0 && number == 0)
 		number = errno;
-	if (number == 0)
-		return 0;
-	drop_temporary(file);
 	if (number > 0)
 		pogo_fail_errno(err, number, "cannot write \"%s\"", file->target);
-	return -1;
+	return number == 0 ? 0 : -1;
 }
 
 bool outfile_is_stdout(const char *path)
@@ -223,50 +256,78 @@ static int find_target(struct outfile *file, const char *path, bool *direct, str
 	return file->temporary != NULL ? 0 : pogo_fail(err, POGO_SYSTEM, "out of memory for the output");
 }
 
-static int stage(struct outfile *file, const char *path, outfile_writer *writer, void *context,
-		 struct pogo_error *err)
+static void give_up(struct outfile *file)
 {
-	bool direct;
-	if (find_target(file, path, &direct, err) != 0)
-		return -1;
-	return direct ? keep_for_direct(file, writer, context, err)
-		      : fill_temporary(file, writer, context, err);
+	if (file->temporary != NULL)
+		unlink(file->temporary);
+	outfile_free(file);
+}
+
+static const char *last_component(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static uint32_t hash_name(const char *name)
+{
+	uint32_t hash = 2166136261u;
+	for (; *name != '\0'; name++)
+		hash = (hash ^ (uint8_t)*name) * 16777619u;
+	return hash;
 }
 
 /* Folder and name of two targets lead to one file (or both are standard output). */
-static bool same_target(const char *a, const char *b)
+static bool same_target(const struct outfile *a, const struct outfile *b)
 {
-	if (a == NULL || b == NULL)
-		return a == b;
-	const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
-	if (strcmp(slash_a != NULL ? slash_a + 1 : a, slash_b != NULL ? slash_b + 1 : b) != 0)
-		return false;
 	char folder_a[PATH_MAX], folder_b[PATH_MAX];
 	struct stat st_a, st_b;
-	folder_of(a, folder_a);
-	folder_of(b, folder_b);
+	if (a->target == NULL || b->target == NULL)
+		return a->target == b->target;
+	if (a->name_hash != b->name_hash || strcmp(last_component(a->target), last_component(b->target)) != 0)
+		return false;
+	folder_of(a->target, folder_a);
+	folder_of(b->target, folder_b);
 	return stat(folder_a, &st_a) == 0 && stat(folder_b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
 	       st_a.st_ino == st_b.st_ino;
+}
+
+static int stage(struct outfile_set *set, struct outfile *file, const char *path, outfile_writer *writer, void *context,
+		 struct pogo_error *err)
+{
+	bool direct;
+	if (signal_waits(set))
+		return pogo_fail(err, POGO_SYSTEM, "interrupted before \"%s\" was written", path);
+	if (find_target(file, path, &direct, err) != 0)
+		return -1;
+	if (file->target != NULL)
+		file->name_hash = hash_name(last_component(file->target));
+	for (size_t i = 0; i < set->count; i++)
+		if (same_target(&set->files[i], file))
+			return pogo_fail(err, POGO_INPUT, "two outputs go to \"%s\"", path);
+	return direct ? keep_for_direct(file, writer, context, err)
+		      : fill_temporary(set, file, writer, context, err);
 }
 
 int outfile_stage_from(struct outfile_set *set, const char *path, outfile_writer *writer, void *context,
 		       struct pogo_error *err)
 {
-	if (set->count == OUTFILE_SET)
-		return pogo_fail(err, POGO_INPUT, "more than %d output files at once", OUTFILE_SET);
-	struct outfile *file = &set->files[set->count];
-	*file = (struct outfile){0};
-	if (stage(file, path, writer, context, err) != 0) {
-		outfile_free(file);
-		return -1;
+	if (set->count == set->room) {
+		size_t room = set->room == 0 ? 4 : 2 * set->room;
+		struct outfile *grown = realloc(set->files, room * sizeof *grown);
+		if (grown == NULL)
+			return pogo_fail(err, POGO_SYSTEM, "out of memory for the output");
+		set->files = grown;
+		set->room = room;
 	}
-	for (size_t i = 0; i < set->count; i++) {
-		if (!same_target(set->files[i].target, file->target))
-			continue;
-		if (file->temporary != NULL)
-			unlink(file->temporary);
-		outfile_free(file);
-		return pogo_fail(err, POGO_INPUT, "two outputs go to \"%s\"", path);
+	struct outfile *file = &set->files[set->count];
+	*file = (struct outfile){.target = NULL};
+	if (stage(set, file, path, writer, context, err) != 0) {
+		give_up(file);
+		if (set->count == 0)
+			outfile_discard(set);
+		return -1;
 	}
 	set->count++;
 	return 0;
@@ -310,13 +371,26 @@ static int sync_folder(const char *target, struct pogo_error *err)
 	return rc == 0 ? 0 : pogo_fail_errno(err, rc, "cannot make \"%s\" durable", target);
 }
 
-static int commit_one(struct outfile *file, struct pogo_error *err)
+/* Renames all, and syncs a folder after the last of the files in a row that are in it. */
+static int commit_renames(struct outfile_set *set, struct pogo_error *err)
 {
-	if (rename(file->temporary, file->target) != 0)
-		return pogo_fail_errno(err, errno, "cannot write \"%s\"", file->target);
-	free(file->temporary);
-	file->temporary = NULL;
-	return sync_folder(file->target, err);
+	const char *unsynced = NULL;
+	char folder[PATH_MAX], before[PATH_MAX] = "";
+	for (size_t i = 0; i < set->count; i++) {
+		struct outfile *file = &set->files[i];
+		if (file->temporary == NULL)
+			continue;
+		folder_of(file->target, folder);
+		if (unsynced != NULL && strcmp(folder, before) != 0 && sync_folder(unsynced, err) != 0)
+			return -1;
+		if (rename(file->temporary, file->target) != 0)
+			return pogo_fail_errno(err, errno, "cannot write \"%s\"", file->target);
+		free(file->temporary);
+		file->temporary = NULL;
+		unsynced = file->target;
+		memcpy(before, folder, sizeof before);
+	}
+	return unsynced != NULL ? sync_folder(unsynced, err) : 0;
 }
 
 int outfile_commit(struct outfile_set *set, struct pogo_error *err)
@@ -325,21 +399,20 @@ int outfile_commit(struct outfile_set *set, struct pogo_error *err)
 	for (size_t i = 0; i < set->count && rc == 0; i++)
 		if (set->files[i].temporary == NULL)
 			rc = write_direct(&set->files[i], err);
-	for (size_t i = 0; i < set->count && rc == 0; i++)
-		if (set->files[i].temporary != NULL)
-			rc = commit_one(&set->files[i], err);
+	if (rc == 0)
+		rc = commit_renames(set, err);
 	outfile_discard(set);
 	return rc;
 }
 
 void outfile_discard(struct outfile_set *set)
 {
-	for (size_t i = 0; i < set->count; i++) {
-		if (set->files[i].temporary != NULL)
-			unlink(set->files[i].temporary);
-		outfile_free(&set->files[i]);
-	}
-	set->count = 0;
+	for (size_t i = 0; i < set->count; i++)
+		give_up(&set->files[i]);
+	free(set->files);
+	set->files = NULL;
+	set->count = set->room = 0;
+	let_signals_through(set);
 }
 
 /* To standard output or a device, as it comes. */
@@ -351,7 +424,7 @@ static int stream_direct(const struct outfile *file, outfile_writer *writer, voi
 		fd = open(file->target, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return pogo_fail_errno(err, errno, "cannot write \"%s\"", file->target);
-	int number = fill_fd(fd, writer, context, err);
+	int number = fill_fd((struct target){fd, NULL}, writer, context, err);
 	if (file->target != NULL && close(fd) != 0 && number == 0)
 		number = errno;
 	if (number <= 0)
@@ -363,17 +436,17 @@ static int stream_direct(const struct outfile *file, outfile_writer *writer, voi
 
 int outfile_write_from(const char *path, outfile_writer *writer, void *context, struct pogo_error *err)
 {
-	struct outfile_set set = {.count = 1};
-	struct outfile *file = &set.files[0];
+	struct outfile_set set = {.count = 0};
+	struct outfile file = {.target = NULL};
 	bool direct;
-	int rc = find_target(file, path, &direct, err);
-	if (rc == 0)
-		rc = direct ? stream_direct(file, writer, context, err)
-			    : fill_temporary(file, writer, context, err);
-	if (rc == 0 && !direct)
-		return outfile_commit(&set, err);
-	outfile_discard(&set);
-	return rc;
+	int rc = find_target(&file, path, &direct, err);
+	if (rc == 0 && direct)
+		rc = stream_direct(&file, writer, context, err);
+	give_up(&file);
+	if (rc != 0 || direct)
+		return rc;
+	rc = outfile_stage_from(&set, path, writer, context, err);
+	return rc == 0 ? outfile_commit(&set, err) : -1;
 }
 
 int outfile_write(const char *path, const void *data, size_t len, struct pogo_error *err)

@@ -1,8 +1,10 @@
 #ifndef POGO_HEXTOOLS_OUTFILE_H
 #define POGO_HEXTOOLS_OUTFILE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hextools/err.h"
 #include "hextools/sink.h"
@@ -23,21 +25,24 @@ int outfile_not_over(const char *output, const char *input, struct pogo_error *e
 typedef int outfile_writer(void *context, struct sink *sink, struct pogo_error *err);
 int outfile_write_from(const char *path, outfile_writer *writer, void *context, struct pogo_error *err);
 
-/* Several files that belong together: stage each (everything that can fail early fails here, and no
+/* Any number of files that belong together: stage each (everything that can fail early fails here, and no
  * target has changed yet), then commit all, or discard. After either the set is empty again; a zeroed
- * set is empty. Data for "-" and for devices is kept and written at commit, before the first rename. */
-enum { OUTFILE_SET = 8 };
-
+ * set is empty. Data for "-" and for devices is kept and written at commit, before the first rename.
+ * From the first temporary to the end of the set, the signals that would end the thread's process wait (INT, TERM,
+ * HUP, QUIT); one that waits makes the next stage fail, and takes effect when the temporaries are gone. */
 struct outfile {
-	char *target;    /* NULL for standard output */
-	char *temporary; /* NULL if written directly */
-	void *data;      /* kept for a direct write */
+	char *target;       /* NULL for standard output */
+	uint32_t name_hash; /* of its last component */
+	char *temporary;    /* NULL if written directly */
+	void *data;         /* kept for a direct write */
 	size_t len;
 };
 
 struct outfile_set {
-	struct outfile files[OUTFILE_SET];
-	size_t count;
+	struct outfile *files;
+	size_t count, room;
+	bool signals_wait;
+	sigset_t waiting, before; /* which do; the thread's mask as it was */
 };
 
 int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,

@@ -3,6 +3,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 #include <cmocka.h>
 
 #include "hextools/outfile.h"
@@ -140,6 +144,131 @@ static void a_discarded_set_leaves_nothing(void **state)
 	assert_int_equal(scratch_count(folder), 0);
 }
 
+/* ---- ended in the middle ---- */
+
+/* Writes a part, is sent a signal, and goes on as if nothing were. */
+static int write_and_be_signalled(void *context, struct sink *sink, struct pogo_error *err)
+{
+	static const char part[4096];
+	(void)err;
+	for (int i = 0; i < 100; i++) {
+		if (i == 50)
+			raise(*(const int *)context);
+		sink_put(sink, part, sizeof part);
+	}
+	return 0;
+}
+
+static void one_file(int number)
+{
+	outfile_write_from(path, write_and_be_signalled, &number, NULL);
+}
+
+/* The second of a set is interrupted; nobody stages it again. */
+static void a_set(int number)
+{
+	struct outfile_set set = {.count = 0};
+	if (outfile_stage(&set, other, "new", 3, NULL) != 0 ||
+	    outfile_stage_from(&set, path, write_and_be_signalled, &number, NULL) == 0)
+		_exit(1);
+	outfile_discard(&set);
+}
+
+static void raised_between(int number)
+{
+	struct outfile_set set = {.count = 0};
+	if (outfile_stage(&set, other, "new", 3, NULL) != 0)
+		_exit(1);
+	raise(number);
+	if (outfile_stage(&set, path, "new", 3, NULL) == 0)
+		_exit(1);
+	outfile_discard(&set);
+}
+
+static void assert_ended_by(void (*work)(int number), int number)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* SIGQUIT's */
+		signal(number, SIG_DFL);
+		work(number);
+		_exit(2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), number);
+}
+
+/* Ctrl-C, kill and a closed terminal take effect, and the folder is as it was. */
+static void a_signal_leaves_nothing_behind(void **state)
+{
+	static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	(void)state;
+	assert_int_equal(outfile_write(path, "old", 3, NULL), 0);
+	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+		assert_ended_by(one_file, ending[i]);
+		assert_ended_by(a_set, ending[i]);
+		assert_ended_by(raised_between, ending[i]);
+		assert_int_equal(scratch_count(folder), 1);
+		assert_content(path, "old");
+	}
+}
+
+/* Nobody can put off SIGKILL: the target is as it was. */
+static void killed_the_target_is_whole(void **state)
+{
+	(void)state;
+	assert_int_equal(outfile_write(path, "old", 3, NULL), 0);
+	assert_ended_by(one_file, SIGKILL);
+	assert_content(path, "old");
+}
+
+/* As under nohup. */
+static void an_ignored_signal_stays_ignored(void **state)
+{
+	(void)state;
+	sigset_t mask;
+	int number = SIGHUP;
+	void (*before)(int) = signal(SIGHUP, SIG_IGN);
+	assert_int_equal(outfile_write_from(path, write_and_be_signalled, &number, NULL), 0);
+	signal(SIGHUP, before);
+	assert_int_equal(scratch_count(folder), 1);
+	/* And the thread hears again what it heard before. */
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+	assert_int_equal(sigismember(&mask, SIGINT), 0);
+}
+
+static void a_set_of_many(void **state)
+{
+	(void)state;
+	struct outfile_set set = {.count = 0};
+	struct pogo_error err;
+	char name[320];
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "%s/n%d", folder, i);
+		assert_int_equal(outfile_stage(&set, name, "x", 1, NULL), 0);
+	}
+	snprintf(name, sizeof name, "%s/n3", folder);
+	assert_int_equal(outfile_stage(&set, name, "y", 1, &err), -1);
+	assert_non_null(strstr(err.text, "two outputs"));
+	assert_int_equal(outfile_commit(&set, NULL), 0);
+	assert_int_equal(scratch_count(folder), 100);
+	assert_content(name, "x");
+}
+
+/* What umask leaves, and nobody else's when the target is private. */
+static void modes(void **state)
+{
+	(void)state;
+	struct stat st;
+	mode_t mask = umask(027);
+	assert_int_equal(outfile_write(path, "x", 1, NULL), 0);
+	umask(mask);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+}
+
 static void unreadable_inputs(void **state)
 {
 	(void)state;
@@ -163,6 +292,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refusals_leave_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_set_appears_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_discarded_set_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_signal_leaves_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(killed_the_target_is_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_ignored_signal_stays_ignored, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_set_of_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(unreadable_inputs, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
