@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hextools/bootloader.h"
+#include "hextools/cmd_digest.h"
 #include "hextools/cmd_map.h"
 #include "hextools/conf.h"
 #include "hextools/format.h"
@@ -44,15 +45,17 @@ static int look(const char *path, const struct format_reading *reading, const st
 		struct finding *found, struct pogo_error *err)
 {
 	found->path = path;
-	if (format_read_file(path, reading, &found->image, &found->origin, err) != 0 ||
-	    ihex_digest(&found->image, found->digest, err) != 0)
+	struct file_digest *digest = file_digest_begin(path);
+	if (format_read_file(path, reading, &found->image, &found->origin, err) != 0) {
+		file_digest_abandon(digest);
 		return -1;
+	}
 	cmd_notes(&found->origin.notes);
 	found->has_crc = hex_image_crc32(&found->image, &found->crc);
 	if (!bootloader_recognise(set, &found->image, &found->family, &found->file) &&
 	    !bootloader_inside(set, &found->image, &found->family, &found->file))
 		found->family = NULL;
-	return 0;
+	return file_digest_end(digest, &found->image, found->digest, err);
 }
 
 static void start_text(const struct hex_image *image, char *out, size_t size)

@@ -17,7 +17,8 @@ struct sha256 {
 void sha256_init(struct sha256 *sha);
 void sha256_update(struct sha256 *sha, const void *data, size_t len);
 void sha256_final(struct sha256 *sha, uint8_t digest[32]);
-void sha256_hex(const void *data, size_t len, char hex[65]); /* lower case and a NUL */
+void sha256_final_hex(struct sha256 *sha, char hex[65]); /* lower case and a NUL */
+void sha256_hex(const void *data, size_t len, char hex[65]);
 
 /* Continues from `crc` (start with 0); returns the new value. */
 uint32_t crc32_update(uint32_t crc, const void *data, size_t len);

@@ -23,6 +23,8 @@ int ihex_read_file(const char *path, struct hex_image *image, struct pogo_error 
 int ihex_read_stream(struct instream *in, bool lenient, struct hex_image *image, struct notes *notes,
 		     struct pogo_error *err);
 
+enum { IHEX_CANONICAL_WIDTH = 16 };
+
 /* Canonical text: ascending, records of `width` (1..255, 16 is canonical) data bytes that never cross
  * a multiple of 64 KiB, 04 only when the upper half changes, start record before the one EOF, LF,
  * upper case. Equal images give equal text. *text is malloc'ed, the caller frees it. */

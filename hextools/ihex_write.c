@@ -10,7 +10,6 @@
 #endif
 
 enum {
-	CANONICAL_WIDTH = 16,
 	AHEAD = 2048, /* the data of a big image comes from memory, not from a cache */
 	LONGEST = 1 + 2 * (5 + 255) + 1 /* mark, digits, LF */
 };
@@ -33,22 +32,22 @@ static void put_record(struct sink *sink, unsigned type, unsigned offset, const 
  * the sink is full; returns the bytes that it wrote, one record at least. */
 __attribute__((target("avx2"))) static size_t put_many(struct sink *sink, uint32_t offset, const uint8_t *data, size_t len)
 {
-	enum { LINE = 1 + 2 * (5 + CANONICAL_WIDTH) + 1, BATCH = 700 /* under the 32 KiB of sink_room */ };
-	size_t left = (0x10000 - offset) / CANONICAL_WIDTH, done = 0;
-	if (left > len / CANONICAL_WIDTH)
-		left = len / CANONICAL_WIDTH;
+	enum { LINE = 1 + 2 * (5 + IHEX_CANONICAL_WIDTH) + 1, BATCH = 700 /* under the 32 KiB of sink_room */ };
+	size_t left = (0x10000 - offset) / IHEX_CANONICAL_WIDTH, done = 0;
+	if (left > len / IHEX_CANONICAL_WIDTH)
+		left = len / IHEX_CANONICAL_WIDTH;
 	if (left > BATCH)
 		left = BATCH;
 	uint8_t *to = sink_room(sink, left * LINE + 32);
-	for (; left > 0; left--, done += CANONICAL_WIDTH, offset += CANONICAL_WIDTH) {
+	for (; left > 0; left--, done += IHEX_CANONICAL_WIDTH, offset += IHEX_CANONICAL_WIDTH) {
 		__builtin_prefetch(data + done + AHEAD);
 		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(data + done));
-		uint32_t head = CANONICAL_WIDTH | (offset & 0xFF00) | (offset & 0xFF) << 16;
-		unsigned sum = CANONICAL_WIDTH + (offset >> 8) + (offset & 0xFF) + hex_sum16(bytes);
+		uint32_t head = IHEX_CANONICAL_WIDTH | (offset & 0xFF00) | (offset & 0xFF) << 16;
+		unsigned sum = IHEX_CANONICAL_WIDTH + (offset >> 8) + (offset & 0xFF) + hex_sum16(bytes);
 		*to = ':';
 		hex_encode16(to + 1, _mm_cvtsi32_si128((int)head)); /* what is too much is written over */
 		hex_encode16(to + 9, bytes);
-		to = hex_encode_byte(to + 9 + 2 * CANONICAL_WIDTH, 0u - sum);
+		to = hex_encode_byte(to + 9 + 2 * IHEX_CANONICAL_WIDTH, 0u - sum);
 		*to++ = '\n';
 	}
 	sink->at = to;
@@ -73,7 +72,7 @@ static void put_segment(struct sink *sink, const struct hex_segment *segment, un
 		if (len > to_edge)
 			len = to_edge;
 #if CPU_X86
-		if (fast && len == CANONICAL_WIDTH) {
+		if (fast && len == IHEX_CANONICAL_WIDTH) {
 			done += put_many(sink, addr & 0xFFFF, segment->bytes + done, segment->len - done);
 			continue;
 		}
@@ -130,20 +129,13 @@ static int sink_to_digest(void *sha, const void *data, size_t len)
 
 int ihex_digest(const struct hex_image *image, char hex[65], struct pogo_error *err)
 {
-	static const char digits[] = "0123456789abcdef";
-	uint8_t digest[32];
 	struct sha256 sha;
 	struct sink sink;
 	sha256_init(&sha);
 	if (sink_init(&sink, sink_to_digest, &sha, err) != 0)
 		return -1;
-	int rc = ihex_write(image, CANONICAL_WIDTH, &sink, err);
+	int rc = ihex_write(image, IHEX_CANONICAL_WIDTH, &sink, err);
 	sink_finish(&sink);
-	sha256_final(&sha, digest);
-	for (size_t i = 0; i < sizeof digest; i++) {
-		hex[2 * i] = digits[digest[i] >> 4];
-		hex[2 * i + 1] = digits[digest[i] & 15];
-	}
-	hex[64] = '\0';
+	sha256_final_hex(&sha, hex);
 	return rc;
 }
