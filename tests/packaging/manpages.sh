@@ -77,4 +77,12 @@ for kind in recipe station; do
     "$(awk '($1 == ".It" || /^\.Va (low|high|ext)/) && NF > 1 { print ($1 == ".It") ? $3 : $2 }' \
       "configs/pogoline-$kind.5" | sort -u)"
 done
+# The words of pogo-hex check: those of the sources, each once.
+words_of_sources() {
+  cat hextools/check*.c | tr '\n' ' ' | grep -oE 'check_(find|program)\([^";{]*"[a-z0-9-]+"' | grep -oE '"[^"]+"' | tr -d '"' | sort -u
+}
+words_of_page() {
+  awk '$1 == ".Ss" { inside = $3 == "check" } inside && $1 == ".It" && $2 == "Cm" { print $3 }' "${page[pogo-hex]}" | sort
+}
+check_eq "pogo-hex check: the page has every word of a finding" "$(words_of_sources)" "$(words_of_page)"
 finish

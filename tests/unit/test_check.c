@@ -17,6 +17,65 @@ static char folder[256], path[300];
 static struct hex_image image;
 static struct check check;
 
+/* What each look found, by part: every word of the man page must be there, and on the same part not be there. */
+struct look {
+	const char *part;
+	size_t count;
+	const char *ids[CHECK_FINDINGS];
+};
+static struct look looks[200];
+static size_t look_count;
+
+static void remember(const char *part)
+{
+	assert_true(look_count < sizeof looks / sizeof looks[0]);
+	struct look *look = &looks[look_count++];
+	look->part = part;
+	look->count = check.finding_count;
+	for (size_t i = 0; i < look->count; i++)
+		look->ids[i] = check.findings[i].id;
+}
+
+static bool look_has(const struct look *look, const char *id)
+{
+	for (size_t i = 0; i < look->count; i++)
+		if (strcmp(look->ids[i], id) == 0)
+			return true;
+	return false;
+}
+
+static bool fires_and_does_not(const char *id)
+{
+	for (size_t i = 0; i < look_count; i++)
+		for (size_t j = 0; j < look_count && look_has(&looks[i], id); j++)
+			if (strcmp(looks[i].part, looks[j].part) == 0 && !look_has(&looks[j], id))
+				return true;
+	return false;
+}
+
+/* The last test: the man page's words of pogo-hex check. */
+static void every_finding_was_shown(void **state)
+{
+	(void)state;
+	char line[200], id[40];
+	bool inside = false;
+	size_t words = 0, missing = 0;
+	FILE *page = fopen("hextools/pogo-hex.1", "r");
+	assert_non_null(page);
+	while (fgets(line, sizeof line, page) != NULL) {
+		if (strncmp(line, ".Ss ", 4) == 0)
+			inside = strcmp(line, ".Ss pogo-hex check\n") == 0;
+		if (!inside || sscanf(line, ".It Cm %39s", id) != 1)
+			continue;
+		words++;
+		if (!fires_and_does_not(id))
+			print_message("no test shows %s, or none without it\n", id), missing++;
+	}
+	(void)fclose(page);
+	assert_int_equal(missing, 0);
+	assert_true(words > 40);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -90,6 +149,7 @@ static void look_at(const char *part, const char *bootloader, const char *fuses,
 	check_finish(&check);
 	if (check_image(&order, &check, &err) != 0)
 		fail_msg("%s", err.text);
+	remember(part);
 }
 
 static void save(void)
@@ -225,6 +285,11 @@ static void other_parts(void **state)
 	look_at("atmega168p", NULL, NULL, NULL);
 	assert_found("stack-beyond-ram", CHECK_ERROR, 26 * 4 + 10);
 	assert_found("outside-part", CHECK_ERROR, 0x7000);
+	restart();
+	put_program(0, 26, 0x04FF, 0x2000);
+	save();
+	look_at("atmega168p", NULL, NULL, NULL);
+	assert_clean(1); /* no bootloader */
 	good_32u4();
 	for (unsigned i = 5; i < 43; i++) /* the linker's short form is a vector too */
 		put_word(i * 4, (uint16_t)(0xC000 | (43 * 2 - i * 2 - 1))), put_word(i * 4 + 2, 0);
@@ -353,6 +418,9 @@ static void fuses_are_judged(void **state)
 	look_at("atmega32u2", NULL, "5E,99,F4", NULL);
 	assert_found("fuse-danger", CHECK_ERROR, UINT32_MAX);
 	assert_non_null(strstr(found("fuse-danger")->text, "RSTDISBL"));
+	look_at("atmega32u2", NULL, "1E,D9,F4", NULL);
+	assert_found("fuse-doubt", CHECK_WARNING, UINT32_MAX);
+	assert_non_null(strstr(found("fuse-doubt")->text, "CKOUT"));
 	look_at("atmega32u2", NULL, "5E,D9,F4", NULL);
 	assert_clean(0);
 }
@@ -391,10 +459,84 @@ static void known_files(void **state)
 	look_at("atmega32a", NULL, NULL, NULL);
 	assert_found("bootloader-other-part", CHECK_ERROR, 0x7000);
 	restart();
+	put_program(0, 21, 0x085F, 0x2000);
+	save();
+	look_at("atmega32a", NULL, NULL, NULL);
+	assert_clean(1); /* no bootloader */
+	restart();
 	put_known(0, 0x167C, 0x999C21C8);
 	save();
 	look_at("atmega32u4", NULL, NULL, NULL);
 	assert_found("known-stranger", CHECK_WARNING, 0);
+}
+
+/* ---- STM32F103 ---- */
+
+enum { STM32 = 0x08000000, STM32_APP = 0x08002000 };
+
+static void put_word32(uint32_t at, uint32_t word)
+{
+	put_word(at, (uint16_t)word);
+	put_word(at + 2, (uint16_t)(word >> 16));
+}
+
+/* Stack pointer, handlers, code, at `base`. */
+static void put_cortex(uint32_t base, size_t size)
+{
+	uint8_t *code = calloc(1, size);
+	assert_non_null(code);
+	memset(code, 0xBF, size);
+	put(base, code, size);
+	free(code);
+	put_word32(base, 0x20005000);
+	for (uint32_t vector = 1; vector < 64; vector++)
+		put_word32(base + 4 * vector, base + 0x101);
+}
+
+static void look_at_stm32(const char *bootloader)
+{
+	save();
+	look_at("stm32f103x8", bootloader, NULL, NULL);
+}
+
+static void good_stm32(void)
+{
+	restart();
+	put_cortex(STM32, 0x1000);
+	put_cortex(STM32_APP, 0x3000);
+}
+
+static void stm32(void **state)
+{
+	(void)state;
+	good_stm32();
+	look_at_stm32(NULL);
+	assert_clean(0);
+	look_at_stm32("stm32duino");
+	assert_clean(1); /* a bootloader that was built, not released */
+	put_word32(STM32, 0x20008000);
+	look_at_stm32("stm32duino");
+	assert_found("start-vectors", CHECK_ERROR, STM32);
+	good_stm32();
+	put_word32(STM32_APP + 4, 0x08010001);
+	look_at_stm32("stm32duino");
+	assert_found("app-vectors", CHECK_ERROR, STM32_APP + 4);
+	restart();
+	put_cortex(STM32, 0x1000);
+	put_cortex(STM32_APP + 0x400, 0x1000);
+	look_at_stm32("stm32duino");
+	assert_found("app-start", CHECK_ERROR, STM32_APP);
+	restart();
+	put_cortex(STM32, 0x1000);
+	look_at_stm32("stm32duino");
+	assert_found("no-application", CHECK_WARNING, STM32_APP);
+	/* What a suffix is known by, joined in as if it were data. */
+	good_stm32();
+	put(STM32_APP + 0x3000, "\xFF\xFF\x03\x00\xAF\x1E\x00\x01UFD\x10\xBC\xB0\xBC\xEF", 16);
+	put(0x08010000, "x", 1);
+	look_at_stm32("stm32duino");
+	assert_found("dfu-suffix", CHECK_WARNING, STM32_APP + 0x3000);
+	assert_found("outside-part", CHECK_ERROR, 0x08010000);
 }
 
 /* What an editor makes of two files. */
@@ -425,6 +567,10 @@ static void concatenations(void **state)
 			    ":00000001FF\n");
 	look_at("at90usb1286", NULL, NULL, NULL);
 	assert_found("base-leftover", CHECK_ERROR, 0x10000);
+	scratch_write(path, ":020000021000EC\n:04E000000102030412\n:040000031000E00009\n:020000020000FC\n"
+			    ":0400000001020304F2\n:00000001FF\n");
+	look_at("at90usb1286", NULL, NULL, NULL);
+	assert_null(found("base-leftover"));
 }
 
 int main(void)
@@ -435,6 +581,7 @@ int main(void)
 		cmocka_unit_test(boot_sections),     cmocka_unit_test(against_a_bootloader_file),
 		cmocka_unit_test(locks_and_eeprom),  cmocka_unit_test(fuses_are_judged),
 		cmocka_unit_test(known_files),	     cmocka_unit_test(concatenations),
+		cmocka_unit_test(stm32),	     cmocka_unit_test(every_finding_was_shown),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
