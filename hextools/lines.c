@@ -20,8 +20,8 @@ int lines_defect(const struct lines *lines, uint64_t offset, struct pogo_error *
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	return pogo_fail(err, POGO_INPUT, "%.150s:%zu:%" PRIu64 ": %s", lines->in->name, lines->line,
-			 offset - lines->line_start + 1, text);
+	return pogo_fail(err, POGO_INPUT, "%.150s:%zu:%" PRIu64 ": %s%s", lines->in->name, lines->line,
+			 offset - lines->line_start + 1, text, lines->refused ? " (--lenient accepts it)" : "");
 }
 
 int lines_skip_blanks(struct lines *lines, struct pogo_error *err)
@@ -108,7 +108,8 @@ int lines_step_over(struct lines *lines, uint8_t mark, bool ended, uint64_t begi
 
 bool lines_accept(struct lines *lines, enum lines_oddity oddity, uint64_t offset)
 {
-	if (!lines->lenient)
+	lines->refused = !lines->lenient;
+	if (lines->refused)
 		return false;
 	if (lines->odd[oddity].count++ == 0) {
 		lines->odd[oddity].line = lines->line;

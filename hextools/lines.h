@@ -30,6 +30,7 @@ struct lines {
 	size_t line;         /* counts from 1 */
 	uint64_t line_start; /* offset of its first character */
 	bool lenient;
+	bool refused; /* what is here would have been accepted by a lenient reader */
 	struct {
 		size_t count, line;
 		uint64_t column;
@@ -49,7 +50,8 @@ static inline bool lines_is_end(const struct lines *lines, const uint8_t *at)
 	return at == lines->in->end || *at == '\n' || *at == '\r';
 }
 
-/* "NAME:LINE:COLUMN: …" of the character at this offset of the current line. Returns -1. */
+/* "NAME:LINE:COLUMN: …" of the character at this offset of the current line, and whether a lenient reader would
+ * accept it. Returns -1. */
 int lines_defect(const struct lines *lines, uint64_t offset, struct pogo_error *err, const char *format,
 		 ...) __attribute__((format(printf, 4, 5)));
 

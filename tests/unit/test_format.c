@@ -202,6 +202,8 @@ static void oddities(const char *text, const char *phrase)
 	const struct format_reading lenient = {.lenient = true};
 	hex_image_init(&image);
 	assert_int_equal(format_read_memory(text, strlen(text), "f", NULL, &image, NULL, &err), -1);
+	if (strncmp(err.text, "f:", 2) != 0 || strstr(err.text, " (--lenient accepts it)") == NULL)
+		fail_msg("%s", err.text);
 	if (format_read_memory(text, strlen(text), "f", &lenient, &image, &origin, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(origin.notes.count, 1);
@@ -231,8 +233,12 @@ static void lenient_says_each_oddity(void **state)
 				   DATA ";02000200ABCD84\n" END};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct hex_image image;
+		struct pogo_error err = {.text = ""};
 		hex_image_init(&image);
-		assert_int_equal(format_read_memory(bad[i], strlen(bad[i]), "f", &lenient, &image, NULL, NULL), -1);
+		assert_int_equal(format_read_memory(bad[i], strlen(bad[i]), "f", &lenient, &image, NULL, &err), -1);
+		assert_null(strstr(err.text, "--lenient"));
+		assert_int_equal(format_read_memory(bad[i], strlen(bad[i]), "f", NULL, &image, NULL, &err), -1);
+		assert_null(strstr(err.text, "--lenient"));
 	}
 }
 
