@@ -62,7 +62,7 @@ static int64_t few_commands_ms(const struct attempt *attempt)
 
 static int64_t serial_ms(const struct attempt *attempt)
 {
-	return wire_ms(attempt, 2 * (uint64_t)attempt->slot->shared->recipe->serial.length);
+	return wire_ms(attempt, 2 * (uint64_t)attempt->slot->job->recipe->serial.length);
 }
 
 static int64_t program_ms(const struct attempt *attempt)
@@ -107,7 +107,7 @@ static bool fits_rule(const struct serial_rule *rule, const uint8_t *field, char
 static int read_field(struct attempt *attempt, uint8_t field[48], deadline_t deadline,
                       struct fault *fault)
 {
-	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
+	const struct serial_rule *rule = &attempt->slot->job->recipe->serial;
 	struct chip *chip = attempt->chip;
 	uint8_t again[48] = {0};
 
@@ -124,7 +124,7 @@ static int read_field(struct attempt *attempt, uint8_t field[48], deadline_t dea
 /* A board that was here before carries its number; a locked one hides it and counts as new. */
 static int read_serial(struct attempt *attempt, char text[48], deadline_t deadline)
 {
-	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
+	const struct serial_rule *rule = &attempt->slot->job->recipe->serial;
 	uint8_t field[48] = {0};
 	struct fault fault = {.code = FAIL_NONE};
 
@@ -145,7 +145,7 @@ static int read_serial(struct attempt *attempt, char text[48], deadline_t deadli
 static int refuse_serial(struct attempt *attempt, enum log_serial_result result, const char *found,
                          const char *given)
 {
-	const struct serial_rule *rule = &attempt->slot->shared->recipe->serial;
+	const struct serial_rule *rule = &attempt->slot->job->recipe->serial;
 
 	switch (result) {
 	case LOG_SERIAL_UNKNOWN:
@@ -195,11 +195,12 @@ static int claim_serial(struct attempt *attempt, const char *found)
 {
 	char silicon_id[2 * SILICON_ID_BYTES + 1];
 	const struct slot_shared *shared = attempt->slot->shared;
-	const struct serial_rule *rule = &shared->recipe->serial;
+	const struct recipe *recipe = attempt->slot->job->recipe;
+	const struct serial_rule *rule = &recipe->serial;
 	enum log_serial_result result = LOG_SERIAL_EXHAUSTED;
 	struct log_serial_wish wish = {
 	        .attempt_id = attempt->id,
-	        .product = shared->recipe->product,
+	        .product = recipe->product,
 	        .prefix = rule->prefix,
 	        .width = rule->width,
 	        .first = rule->first,
@@ -228,7 +229,7 @@ static int do_identify(struct attempt *attempt, deadline_t deadline)
 
 static int do_serial(struct attempt *attempt, deadline_t deadline)
 {
-	const struct recipe *recipe = attempt->slot->shared->recipe;
+	const struct recipe *recipe = attempt->slot->job->recipe;
 	struct pogo_error err = {.text = ""};
 	char found[48];
 
@@ -248,7 +249,7 @@ static int do_erase(struct attempt *attempt, deadline_t deadline)
  * it comes back, so the log must know first. */
 static int record_fast_fuses(struct attempt *attempt)
 {
-	const struct recipe *recipe = attempt->slot->shared->recipe;
+	const struct recipe *recipe = attempt->slot->job->recipe;
 	const struct part *part = recipe->part;
 	char text[2 * PART_FUSES + 1] = "";
 	struct log_measure measure = {"fuses_for_fast_phase", 0, text};
@@ -348,7 +349,7 @@ int attempt_open(struct attempt *attempt, const struct slot *slot, struct chip *
 	        .slot = slot, .chip = chip, .found_ns = clock_now(), .step = STEP_IDENTIFY};
 	hex_image_init(&attempt->image);
 	struct log_attempt row = {
-	        .run_id = shared->run_id,
+	        .run_id = slot->job->run_id,
 	        .slot = slot->place.name,
 	        .port = slot->place.port,
 	        .programmer_kind = chip->programmer->info.kind,
@@ -362,17 +363,18 @@ int attempt_open(struct attempt *attempt, const struct slot *slot, struct chip *
 int attempt_run(struct attempt *attempt)
 {
 	const struct slot_shared *shared = attempt->slot->shared;
+	const struct recipe *recipe = attempt->slot->job->recipe;
 	struct chip *chip = attempt->chip;
 	struct pogo_error err = {.text = ""};
 	int result = 0;
 
 	/* With a serial the serial step makes this board's image, once its number is known. */
-	if (!shared->recipe->serial.wanted &&
-	    hex_image_copy(&attempt->image, &shared->recipe->image, &err) != 0)
+	if (!recipe->serial.wanted &&
+	    hex_image_copy(&attempt->image, &recipe->image, &err) != 0)
 		return fault_set(&attempt->fault, FAIL_WRITE, "%.180s", err.text);
 	chip->progress = (struct chip_progress){report_progress, attempt, &shared->abort};
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0] && result == 0; i++)
-		if (steps[i].wanted == NULL || steps[i].wanted(shared->recipe))
+		if (steps[i].wanted == NULL || steps[i].wanted(recipe))
 			result = run_step(attempt, &steps[i]);
 	chip->progress = (struct chip_progress){0};
 	return result;

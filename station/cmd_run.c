@@ -12,10 +12,12 @@
 #include "station/station.h"
 
 static const char help[] =
-        "usage: pogo-station run RECIPE [options]\n"
+        "usage: pogo-station run RECIPE [RECIPE] [options]\n"
         "\n"
         "Flashes every board that is set on a slot, until the count is reached or you end it.\n"
         "Ctrl-C once (q in the tui) finishes the boards in work, twice (Q) aborts them.\n"
+        "Two recipes, one for AVRs and one for STM32F1: each slot takes the one that its programmer\n"
+        "can do, and each has a run of its own in the log.\n"
         "\n"
         "  --station FILE    which slot is at which USB port (`pogo-station learn` writes one);\n"
         "                    without it every known programmer that is plugged is a slot\n"
@@ -143,10 +145,13 @@ static int read_words(struct words *words, int argc, char **argv)
 		code = read_option(words, opt, argv);
 	if (code != 0 || words->help)
 		return code;
-	if (argc - optind != 1)
-		return cmd_usage("run", "%s",
-		                 argc == optind ? "which recipe?" : "one recipe, not several");
-	words->options.recipe_path = argv[optind];
+	if (argc == optind)
+		return cmd_usage("run", "which recipe?");
+	if (argc - optind > SLOT_JOBS)
+		return cmd_usage("run", "\"%s\" is one recipe too many: one for ISP and one for SWD programmers",
+		                 argv[optind + SLOT_JOBS]);
+	for (int i = optind; i < argc; i++)
+		words->options.recipe_paths[words->options.recipe_count++] = argv[i];
 	if (strcmp(words->ui, "tui") != 0 && strcmp(words->ui, "plain") != 0 &&
 	    strcmp(words->ui, "json") != 0)
 		return cmd_usage("run", "--ui %s is none of tui, plain, json", words->ui);

@@ -45,7 +45,7 @@ struct bay { /* what the thread knows */
 void slot_post(const struct slot *slot, struct event *event)
 {
 	event->slot = slot->index;
-	event->run_id = slot->shared->run_id;
+	event->run_id = slot->job->run_id;
 	event->wall_ms = clock_wall_ms();
 	event_post(slot->shared->events, event);
 }
@@ -116,6 +116,29 @@ static void drop_programmer(struct bay *bay, const struct fault *lost)
 	}
 }
 
+static bool has_port(const struct programmer *programmer, enum chip_port port)
+{
+	return port == PORT_ISP ? programmer->isp != NULL : programmer->swd != NULL;
+}
+
+/* The job for this programmer. Where there is one only, its chip driver says what does not fit. */
+static const struct slot_job *job_for(const struct slot_shared *shared, const struct programmer *programmer)
+{
+	for (size_t i = 0; i < shared->job_count; i++)
+		if (has_port(programmer, shared->jobs[i].chip_driver->port))
+			return &shared->jobs[i];
+	return &shared->jobs[0];
+}
+
+static void take_job(struct bay *bay)
+{
+	const struct slot_job *job = job_for(bay->shared, bay->programmer);
+
+	bay->slot->job = job;
+	chip_init(&bay->chip, job->chip_driver, job->recipe);
+	bay->chip.programmer = bay->programmer;
+}
+
 /* Takes the link over, also when it fails. */
 static int start_protocol(struct bay *bay, struct link *link, const struct usb_identity *identity)
 {
@@ -155,8 +178,7 @@ static bool open_programmer(struct bay *bay)
 	int got = host->ops->open(host, bay->slot->place.port, &link, &identity, &err);
 
 	if (got == 0 && start_protocol(bay, link, &identity) == 0) {
-		bay->chip.programmer = bay->programmer;
-		bay->chip.polls = 0;
+		take_job(bay);
 		snprintf(bay->usb, sizeof bay->usb, "%04x:%04x %x.%02x", identity.vendor,
 		         identity.product, identity.release >> 8, identity.release & 0xffu);
 		bay->said[0] = '\0';
@@ -318,7 +340,6 @@ static void *slot_main(void *arg)
 	struct slot_shared *shared = slot->shared;
 	struct bay bay = {.slot = slot, .shared = shared, .state = SLOT_STATES};
 
-	chip_init(&bay.chip, shared->chip_driver, shared->recipe);
 	while (!over(&bay)) {
 		if (bay.programmer == NULL && !open_programmer(&bay))
 			continue;
@@ -338,7 +359,7 @@ static void *slot_main(void *arg)
 int slot_start(struct slot *slot, int index, const struct slot_place *place,
                struct slot_shared *shared, struct pogo_error *err)
 {
-	*slot = (struct slot){.index = index, .place = *place, .shared = shared};
+	*slot = (struct slot){.index = index, .place = *place, .shared = shared, .job = &shared->jobs[0]};
 	atomic_fetch_add(&shared->alive, 1);
 	int number = pthread_create(&slot->thread, NULL, slot_main, slot);
 	if (number == 0)

@@ -19,9 +19,18 @@
  *
  * It shares nothing but the event queue and the recorder, and waits for no other slot. */
 
-struct slot_shared { /* one per run, owned by the station, read by all slots */
+struct slot_job { /* a recipe, and the run of the log that its boards are filed under */
 	const struct recipe *recipe;
 	const struct chip_driver *chip_driver;
+	int64_t run_id;
+};
+
+/* One job per port that a programmer may have: the programmer decides which one a slot takes. */
+enum { SLOT_JOBS = 2 };
+
+struct slot_shared { /* one per run, owned by the station, read by all slots */
+	struct slot_job jobs[SLOT_JOBS];
+	size_t job_count;
 	/* Which programmer protocol does the device speak? `kind` is the station file's, "" = any
 	 * known. */
 	const struct programmer_driver *(*programmer_for)(const char *kind,
@@ -29,7 +38,6 @@ struct slot_shared { /* one per run, owned by the station, read by all slots */
 	struct host *host;
 	struct recorder *recorder;
 	struct event_queue *events;
-	int64_t run_id;
 	unsigned no_board_s;
 	uint64_t count; /* attempts in the whole run, 0 = no limit */
 	atomic_uint_fast64_t started;
@@ -43,6 +51,7 @@ struct slot { /* initialised and started by slot_start, joined by slot_join */
 	int index;
 	struct slot_place place;
 	struct slot_shared *shared;
+	const struct slot_job *job; /* the first one until a programmer was opened */
 	pthread_t thread;
 };
 

@@ -10,7 +10,6 @@
 #include "hextools/version.h"
 #include "station/event_sink.h"
 #include "station/recorder.h"
-#include "station/slot.h"
 
 enum {
 	EVENT_ROOM = 1024,
@@ -22,7 +21,7 @@ enum {
 struct station {
 	const struct station_options *options;
 	struct station_file file;
-	struct recipe *recipe;
+	struct recipe *recipes[SLOT_JOBS];
 	struct recorder *recorder;
 	struct log_recovery recovery;
 	struct host *host;
@@ -129,32 +128,49 @@ static int find_slots(struct station *station, struct pogo_error *err)
 
 /* ---- before the first slot */
 
-/* Words and files: all of it is proved before any device is opened. */
-static int load_files(struct station *station, struct pogo_error *err)
+static int take_recipe(struct station *station, size_t number, const char *configs, struct pogo_error *err)
 {
 	const struct station_options *options = station->options;
-	const struct station_seams *seams = options->seams;
-	char configs[512];
+	struct slot_job *job = &station->shared.jobs[number];
 
-	if (conf_dir(options->configs, configs, sizeof configs, err) != 0)
-		return -1;
-	if (recipe_load(configs, options->recipe_path, &station->recipe, err) != 0) {
+	if (recipe_load(configs, options->recipe_paths[number], &station->recipes[number], err) != 0) {
 		/* `check` asked whether the recipe is good, and the answer is no. A run was to flash
 		 * boards: to it a recipe that must not be used is unusable input. */
 		if (err->kind == POGO_NO)
 			err->kind = POGO_INPUT;
 		return -1;
 	}
-	station->shared.programmer_for =
-	        seams != NULL ? seams->programmer_for : slot_programmer_for;
-	station->shared.chip_driver =
-	        seams != NULL ? seams->chip_driver : chip_find(station->recipe->part->family);
-	if (station->shared.chip_driver == NULL)
+	const struct recipe *recipe = job->recipe = station->recipes[number];
+	job->chip_driver = options->seams != NULL ? options->seams->chip_driver : chip_find(recipe->part->family);
+	if (job->chip_driver == NULL)
 		return pogo_fail(err, POGO_INPUT,
 		                 "%s: part \"%s\" is of the family \"%s\", which this station "
 		                 "cannot program",
-		                 station->recipe->path, station->recipe->part->name,
-		                 station->recipe->part->family);
+		                 recipe->path, recipe->part->name, recipe->part->family);
+	for (size_t i = 0; i < number; i++)
+		if (station->shared.jobs[i].chip_driver->port == job->chip_driver->port)
+			return pogo_fail(err, POGO_INPUT,
+			                 "%s and %s are both for %s programmers: a slot could not know which one its board "
+			                 "is for; give each its own run",
+			                 station->recipes[i]->path, recipe->path,
+			                 job->chip_driver->port == PORT_ISP ? "ISP" : "SWD");
+	station->shared.job_count = number + 1;
+	return 0;
+}
+
+/* Words and files: all of it is proved before any device is opened. */
+static int load_files(struct station *station, struct pogo_error *err)
+{
+	const struct station_options *options = station->options;
+	char configs[512];
+
+	if (conf_dir(options->configs, configs, sizeof configs, err) != 0)
+		return -1;
+	for (size_t i = 0; i < options->recipe_count; i++)
+		if (take_recipe(station, i, configs, err) != 0)
+			return -1;
+	station->shared.programmer_for =
+	        options->seams != NULL ? options->seams->programmer_for : slot_programmer_for;
 	if (options->station_path != NULL)
 		return station_file_load(options->station_path, &station->file, err);
 	if (gethostname(station->file.station, sizeof station->file.station - 1) != 0 ||
@@ -163,9 +179,10 @@ static int load_files(struct station *station, struct pogo_error *err)
 	return 0;
 }
 
-static int begin_run(struct station *station, struct pogo_error *err)
+/* A run of the log has one recipe: what came of it is counted by product. */
+static int begin_run(struct station *station, struct slot_job *job, struct pogo_error *err)
 {
-	const struct recipe *recipe = station->recipe;
+	const struct recipe *recipe = job->recipe;
 	struct log_run run = {
 	        .station = station->file.station,
 	        .operator_name = station->options->operator_name,
@@ -182,7 +199,39 @@ static int begin_run(struct station *station, struct pogo_error *err)
 	        .now_ms = clock_wall_ms(),
 	};
 
-	return recorder_run_begin(station->recorder, &run, &station->shared.run_id, err);
+	return recorder_run_begin(station->recorder, &run, &job->run_id, err);
+}
+
+static int begin_runs(struct station *station, struct pogo_error *err)
+{
+	for (size_t i = 0; i < station->shared.job_count; i++)
+		if (begin_run(station, &station->shared.jobs[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+static int end_runs(struct station *station, struct pogo_error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < station->shared.job_count; i++)
+		if (recorder_run_end(station->recorder, station->shared.jobs[i].run_id, result == 0 ? err : NULL) != 0)
+			result = -1;
+	return result;
+}
+
+/* Two recipes are shown as "kb + pad", and have no one image. */
+static void show_job(struct station *station)
+{
+	const struct station_options *options = station->options;
+	const struct slot_job *jobs = station->shared.jobs;
+	char product[2 * sizeof jobs->recipe->product + 4];
+	bool one = station->shared.job_count == 1;
+
+	snprintf(product, sizeof product, "%s%s%s", jobs[0].recipe->product, one ? "" : " + ",
+	         one ? "" : jobs[1].recipe->product);
+	snapshot_init(station->snapshot, &station->file, product, one ? jobs[0].recipe->image_digest : "several",
+	              options->operator_name, options->count);
 }
 
 static int open_views(struct station *station, struct pogo_error *err)
@@ -214,16 +263,14 @@ static int prepare(struct station *station, struct pogo_error *err)
 	if (recorder_create(options->db_path, &station->recorder, &station->recovery, err) != 0)
 		return -1;
 	if (open_host(station, err) != 0 || find_slots(station, err) != 0 ||
-	    begin_run(station, err) != 0)
+	    begin_runs(station, err) != 0)
 		return -1;
-	shared->recipe = station->recipe;
 	shared->host = station->host;
 	shared->recorder = station->recorder;
 	shared->events = station->events;
 	shared->no_board_s = station->file.no_board_s;
 	shared->count = options->count;
-	snapshot_init(station->snapshot, &station->file, station->recipe->product,
-	              station->recipe->image_digest, options->operator_name, options->count);
+	show_job(station);
 	return 0;
 }
 
@@ -243,7 +290,7 @@ static void show_whole(struct station *station, enum event_kind kind, const char
 	struct event event = {.kind = kind,
 	                      .slot = -1,
 	                      .wall_ms = clock_wall_ms(),
-	                      .run_id = station->shared.run_id};
+	                      .run_id = station->shared.jobs[0].run_id};
 
 	snprintf(event.text, sizeof event.text, "%s", text);
 	show(station, &event);
@@ -376,10 +423,10 @@ static int run(struct station *station, const atomic_int *stop_signals,
 		                 "the log cannot be written, so the run was ended: %s", why);
 	}
 	if (result != 0) {
-		recorder_run_end(station->recorder, station->shared.run_id, NULL);
+		end_runs(station, NULL);
 		return -1;
 	}
-	return recorder_run_end(station->recorder, station->shared.run_id, err);
+	return end_runs(station, err);
 }
 
 /* The other way round than prepare. The log last of all: it waits for what is still queued. */
@@ -395,7 +442,8 @@ static void tear_down(struct station *station)
 	if (station->snapshot != NULL)
 		snapshot_finish(station->snapshot);
 	free(station->snapshot);
-	recipe_free(station->recipe);
+	for (size_t i = 0; i < SLOT_JOBS; i++)
+		recipe_free(station->recipes[i]);
 	free(station);
 }
 

@@ -8,6 +8,7 @@
 #include "station/chip/chip.h"
 #include "station/link/link.h"
 #include "station/programmer/programmer.h"
+#include "station/slot.h"
 #include "station/view/view.h"
 
 /* A whole run: owns host, recorder, event queue and slots; start and stop order. Two in one process
@@ -24,7 +25,9 @@ struct station_seams {
 
 struct station_options {
 	const char *configs; /* folder or NULL */
-	const char *recipe_path;
+	/* One, or one per port that a programmer may have (ISP, SWD): each slot takes the one that its programmer can do. */
+	const char *recipe_paths[SLOT_JOBS];
+	size_t recipe_count;
 	const char *station_path; /* NULL: every known programmer that is plugged becomes a slot */
 	const char *db_path;
 	const char *host_url; /* NULL: libusb; else usbip://HOST[:PORT] */

@@ -583,6 +583,7 @@ static int avr_lock_step(struct chip *chip, deadline_t deadline, struct fault *f
 
 const struct chip_driver chip_avr = {
         .family = "avr",
+        .port = PORT_ISP,
         .attach = avr_attach,
         .identify = avr_identify,
         .read = avr_memory_read,

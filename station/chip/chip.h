@@ -67,8 +67,11 @@ struct chip {
 	unsigned polls;   /* attach calls in vain since the last success: chooses the SCK of the next one */
 };
 
+enum chip_port { PORT_ISP, PORT_SWD };
+
 struct chip_driver {
 	const char *family;
+	enum chip_port port; /* of the programmer that it needs */
 	/* Is a board there? Not attached: one try to enter programming mode (every few calls at a slower
 	 * SCK). Attached: asks without disturbing; a board gone or swapped detaches. FAIL_CONTACT = no. */
 	int (*attach)(struct chip *chip, deadline_t deadline, struct fault *fault);

@@ -427,6 +427,7 @@ static int stm32f1_lock(struct chip *chip, deadline_t deadline, struct fault *fa
 
 const struct chip_driver chip_stm32f1 = {
         .family = "stm32f1",
+        .port = PORT_SWD,
         .attach = stm32f1_attach,
         .identify = stm32f1_identify,
         .read = stm32f1_flash_read,

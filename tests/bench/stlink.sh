@@ -132,13 +132,20 @@ bench_stop
 idle=$(arm-none-eabi-nm "$work/app.elf" | awk '$3 == "idle" { print $1 }')
 check_eq "and runs through the bootloader into the application's loop" "$(printf %08x "$(chip pc)")" "$idle"
 
-# --- sixteen of each in one line
+# --- sixteen of each in one run: two recipes, each slot takes the one that its programmer can do
+release >/dev/null
+sed 's/"line.hex"/"avr.hex"/' "$work/line.cfg" >"$work/avr.cfg" && cp "$work/line.hex" "$work/avr.hex"
 recipe small stm32f103x8
-cp "$work/line.cfg" "$work/st.cfg"
-cp "$work/line.hex" "$work/st.hex"
-line --slots 16
-ok "sixteen ST-Links in one run" plain --count 16
+pods='stlink*4,stlink:v2-1*4,stlink:j26*4,stlink:v3*4,usbasp*8,usbtiny*8'
+line --slots 32 --pod "$pods" --chip 'stm32f103x8*16,atmega32u4*16'
+ok "sixteen ST-Links and sixteen AVR programmers in one run" plain "$work/avr.cfg" --count 32
 bench_stop
-check_eq "all pass" "$(jq -r '[.boards[].shown] | group_by(.) | map("\(length) \(.[0])") | join(",")' "$state")" "16 pass"
-check_eq "sixteen chips, sixteen ids" "$(jq -r '.boards[].chip.silicon_id' "$state" | sort -u | wc -l)" 16
+check_eq "all pass" "$(jq -r '[.boards[].shown] | group_by(.) | map("\(length) \(.[0])") | join(",")' "$state")" "32 pass"
+check_eq "sixteen STM32, sixteen ids" "$(jq -r '.boards[].chip | select(.device_id) | .silicon_id' "$state" | sort -u | wc -l)" 16
+check_eq "no rule of any chip was broken" "$(jq '[.boards[].chip.violations[]] | add' "$state")" 0
+check_eq "the log has a run for each recipe, with its boards" "$(sql "SELECT group_concat(part || ' ' || n, ', ') FROM
+  (SELECT part, count(*) AS n FROM attempts JOIN runs ON runs.id = run WHERE status = 'PASS' GROUP BY run ORDER BY run DESC LIMIT 2)")" \
+  "atmega32u4 16, stm32f103x8 16"
+check_eq "both runs are ended" "$(sql 'SELECT count(*) FROM runs WHERE ended_ms IS NULL')" 0
+ok "two recipes for one kind of programmer are refused" eval 'plain "$work/line.cfg" 2>&1 | grep -q "both for SWD"'
 finish

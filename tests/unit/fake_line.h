@@ -338,7 +338,7 @@ static void fake_detach(struct chip *chip)
 }
 
 static const struct chip_driver fake_chip = {
-        "fake",       fake_attach, fake_identify,  fake_read, fake_erase, fake_clock,
+        "fake", PORT_ISP, fake_attach, fake_identify,  fake_read, fake_erase, fake_clock,
         fake_program, fake_verify, fake_configure, fake_lock, fake_detach};
 
 /* ---- around

@@ -74,12 +74,13 @@ static int set_up(void **state)
 	fake_host_init(&f->host, 2);
 	make_recipe(f);
 	if (recorder_create(f->db, &f->recorder, &recovery, &err) != 0 ||
-	    recorder_run_begin(f->recorder, &run, &f->shared.run_id, &err) != 0) {
+	    recorder_run_begin(f->recorder, &run, &f->shared.jobs[0].run_id, &err) != 0) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
-	f->shared.recipe = &f->recipe;
-	f->shared.chip_driver = &fake_chip;
+	f->shared.jobs[0].recipe = &f->recipe;
+	f->shared.jobs[0].chip_driver = &fake_chip;
+	f->shared.job_count = 1;
 	f->shared.programmer_for = fake_programmer_for;
 	f->shared.host = &f->host.base;
 	f->shared.recorder = f->recorder;

@@ -135,7 +135,8 @@ static struct line *make_line(size_t pods)
 	        (struct station_seams){create_host, &line->host, fake_programmer_for, &fake_chip};
 	line->options =
 	        (struct station_options){.configs = getenv("POGOLINE_CONFIGS") ? NULL : "configs",
-	                                 .recipe_path = line->recipe,
+	                                 .recipe_paths = {line->recipe},
+	                                 .recipe_count = 1,
 	                                 .db_path = line->db,
 	                                 .operator_name = "me",
 	                                 .seams = &line->seams};
