@@ -144,6 +144,7 @@ static void print_stm32(const struct probe *probe)
 	printf("  option bytes  USER %02X, data %02X %02X, write protection %02X %02X %02X %02X\n", facts->options_found[1],
 	       facts->options_found[2], facts->options_found[3], facts->options_found[4], facts->options_found[5],
 	       facts->options_found[6], facts->options_found[7]);
+	printf("  starts        %s\n", facts->starts_rom ? "the boot loader in its ROM: set the BOOT0 jumper to 0" : "its flash");
 	printf("  protection    %s\n", facts->protected_found
 	                                       ? "read-out protected (other tools say \"unknown memory region\"); "
 	                                         "`pogo-station unlock` takes that away and erases the chip"
@@ -196,6 +197,7 @@ static void json_stm32(struct jsonw *json, const struct probe *probe)
 	jsonw_int(json, "flash_kib", facts->flash_kib);
 	jsonw_int(json, "millivolts", facts->millivolts);
 	jsonw_bool(json, "protected", facts->protected_found);
+	jsonw_bool(json, "starts_rom", facts->starts_rom);
 	jsonw_hex(json, "options", facts->options_found, sizeof facts->options_found);
 }
 

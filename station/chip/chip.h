@@ -29,6 +29,7 @@ struct stm32f1_facts {
 	uint32_t millivolts;                   /* of the board; 0 = the programmer cannot tell */
 	uint16_t flash_kib;                    /* what the size word claims */
 	bool protected_found, protected_left;  /* read-out protection */
+	bool starts_rom;                       /* BOOT0 is 1: the boot loader in the ROM runs after a reset */
 	uint8_t options_found[8], options_left[8]; /* RDP, USER, DATA0, DATA1, WRP0 … WRP3 */
 	const struct stm32f1_make *make;       /* NULL: not identified yet */
 	bool erased_by_page, verified_by_crc;  /* the way that was taken */

@@ -15,6 +15,8 @@
 #define DBGMCU_CR     0xE0042004u
 #define FLASH_SIZE    0x1FFFF7E0u
 #define UNIQUE_ID     0x1FFFF7E8u
+#define SYSTEM_MEMORY 0x1FFFF000u
+#define START         0x00000000u
 #define ROM_ETM       0xE00FF014u
 #define ROM_PIDR4     0xE00FFFD0u
 #define ROM_PIDR0     0xE00FFFE0u
@@ -27,6 +29,7 @@ enum {
 	POLLS_PER_SLOW_TRY = 12, /* and every twelfth is slow */
 	BOUNCE_US = 30000,
 	PATTERN = 256,
+	START_BYTES = 16,
 };
 
 static const struct swd_ops *swd_of(const struct chip *chip)
@@ -202,6 +205,29 @@ static int read_make(struct chip *chip, deadline_t deadline, struct fault *fault
 	return 0;
 }
 
+/* What the core starts stands also at address 0: the flash, or with the BOOT0 jumper at 1 the ROM (RM0008, 3.4). Where
+ * either cannot be read the question stays open. */
+static int read_start(struct chip *chip, deadline_t deadline, struct fault *fault)
+{
+	uint8_t start[START_BYTES], rom[START_BYTES];
+	bool blank = true;
+
+	chip->facts.stm32f1.starts_rom = false;
+	if (cortex_read(chip, START, start, sizeof start, deadline, fault) != 0 ||
+	    cortex_read(chip, SYSTEM_MEMORY, rom, sizeof rom, deadline, fault) != 0)
+		return fault->code == FAIL_VERIFY ? 0 : -1;
+	for (unsigned i = 0; i < START_BYTES; i++)
+		blank = blank && rom[i] == rom[0];
+	chip->facts.stm32f1.starts_rom = !blank && memcmp(start, rom, sizeof rom) == 0;
+	return 0;
+}
+
+static int refuse_rom(struct fault *fault)
+{
+	return fault_set(fault, FAIL_FUSE,
+	                 "the board starts the boot loader in the chip's ROM and not its program: set its BOOT0 jumper to 0");
+}
+
 struct reading { /* all that identifies a chip, to be read twice */
 	uint32_t core, device, size;
 	uint8_t id[SILICON_ID_BYTES];
@@ -261,7 +287,7 @@ static int stm32f1_identify(struct chip *chip, deadline_t deadline, struct fault
 		return -1;
 	memcpy(facts->options_left, facts->options_found, sizeof facts->options_left);
 	facts->protected_left = facts->protected_found;
-	return 0;
+	return read_start(chip, deadline, fault);
 }
 
 /* ---- erase */
@@ -394,6 +420,8 @@ static int stm32f1_configure(struct chip *chip, deadline_t deadline, struct faul
 
 	if (cortex_may_go(chip, deadline, fault) != 0)
 		return -1;
+	if (chip->facts.stm32f1.starts_rom)
+		return refuse_rom(fault);
 	wanted_options(chip, options);
 	if (memcmp(options, chip->facts.stm32f1.options_left, sizeof options) == 0)
 		return 0;

@@ -9,6 +9,8 @@
 enum {
 	USB_CLEAR_FEATURE = 1,
 	USB_ENDPOINT_HALT = 0, /* a feature */
+	USB_SET_FEATURE = 3,
+	USB_PORT_RESET = 4, /* a feature of a hub's port (USB 2.0, 11.24.2) */
 	USB_GET_DESCRIPTOR = 6,
 	USB_GET_CONFIGURATION = 8,
 	USB_SET_CONFIGURATION = 9,
@@ -17,6 +19,7 @@ enum {
 	USB_STRING_DESCRIPTOR = 3,
 	USB_DEVICE_TO_HOST = 0x80,
 	USB_HOST_TO_DEVICE = 0x00,
+	USB_HOST_TO_PORT = 0x23, /* class request to a hub */
 };
 
 struct device_strings { /* indexes from the device descriptor; 0 = none */

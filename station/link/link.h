@@ -46,6 +46,9 @@ struct link_ops {
 		       void *data, uint16_t length, deadline_t deadline);
 	/* One bulk transfer; endpoint bit 7 set: IN. Same results. */
 	int (*bulk)(struct link *link, uint8_t endpoint, void *data, size_t length, deadline_t deadline);
+	/* Resets the port and configures the device again, as if it had been plugged anew; the link goes on. For one that
+	 * hangs. 0 or -enum link_status. NULL: a serial line has none. */
+	int (*restart)(struct link *link, deadline_t deadline);
 	/* Waits for at least one byte, returns how many of `room` came, or -enum link_status. */
 	int (*read)(struct link *link, void *data, size_t room, deadline_t deadline);
 	/* Hands all bytes over, returns `length` or -enum link_status. */

@@ -286,6 +286,22 @@ static int usb_bulk(struct link *base, uint8_t endpoint, void *data, size_t leng
 	return result;
 }
 
+/* The kernel resets the port and puts configuration and claims back (it may take some hundred ms, whatever the deadline). A
+ * device that comes back with other descriptors is another one to it: NOT_FOUND, as if it had been unplugged. */
+static int usb_restart(struct link *base, deadline_t deadline)
+{
+	struct usb_link *link = (struct usb_link *)base;
+
+	if (is_gone(link))
+		return -LINK_GONE;
+	if (deadline_left_ms(deadline) == 0)
+		return -LINK_TIMEOUT;
+	int failed = libusb_reset_device(link->handle);
+	if (failed == LIBUSB_ERROR_NOT_FOUND || failed == LIBUSB_ERROR_NO_DEVICE)
+		return mark_gone(link);
+	return failed == 0 ? 0 : -LINK_IO;
+}
+
 static void usb_close(struct link *base)
 {
 	struct usb_link *link = (struct usb_link *)base;
@@ -307,7 +323,7 @@ static void usb_close(struct link *base)
 }
 
 static const struct link_ops usb_link_ops = {
-        .control = usb_control, .bulk = usb_bulk, .close = usb_close};
+        .control = usb_control, .bulk = usb_bulk, .restart = usb_restart, .close = usb_close};
 
 /* ---- devices ---------------------------------------------------------------------------- */
 

@@ -283,8 +283,6 @@ static void usbip_close(struct link *base)
 	free(link);
 }
 
-static const struct link_ops usbip_link_ops = {
-        .control = usbip_control, .bulk = usbip_bulk, .close = usbip_close};
 
 /* ---- list and import -------------------------------------------------------------------- */
 
@@ -475,6 +473,17 @@ static int configure(struct link *link, deadline_t deadline)
 	                         got > 5 ? raw[5] : 1, 0, NULL, 0, deadline);
 	return got < 0 ? got : 0;
 }
+
+/* A server does a reset of the hub's port for the device that it serves (the kernel's drivers/usb/usbip/stub_rx.c). */
+static int usbip_restart(struct link *link, deadline_t deadline)
+{
+	int got = link->ops->control(link, USB_HOST_TO_PORT, USB_SET_FEATURE, USB_PORT_RESET, 1, NULL, 0, deadline);
+
+	return got < 0 ? got : configure(link, deadline);
+}
+
+static const struct link_ops usbip_link_ops = {
+        .control = usbip_control, .bulk = usbip_bulk, .restart = usbip_restart, .close = usbip_close};
 
 static int set_up(struct link *link, const uint8_t raw[USBIP_DEVICE_SIZE], struct usb_identity *id)
 {

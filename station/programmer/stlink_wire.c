@@ -4,6 +4,7 @@
 
 enum {
 	ANSWER_MS = 1000,   /* shortest time a transfer gets before the dongle counts as hung */
+	SYNC_MS = 300,      /* for the version, which needs no target */
 	DRAIN_MS = 5,       /* a stale reply is in the dongle already: it comes within a frame or two */
 	DRAIN_PACKETS = 256, /* more than the longest reply */
 	WAIT_TRIES = 8,     /* of a target that says "wait": 1, 2, 4 … ms, as long as OpenOCD has patience */
@@ -113,24 +114,47 @@ static int ask_version(struct stlink_wire *wire, uint8_t version[6], deadline_t 
 	return result;
 }
 
-int stlink_sync(struct stlink_wire *wire, bool first, deadline_t deadline, struct fault *fault)
+static int sync_once(struct stlink_wire *wire, bool first, deadline_t deadline, struct fault *fault)
 {
 	const char *doing = "being asked for its version";
 	uint8_t version[6] = {0};
 
 	drain(wire);
-	int got = ask_version(wire, version, deadline);
+	deadline_t soon = deadline_in_ms(SYNC_MS);
+	int got = ask_version(wire, version, soon < deadline ? soon : deadline);
 	if (got == -LINK_GONE)
 		return declare_lost(wire, "was unplugged", doing, fault);
 	if (got < 0 && deadline_left_ms(deadline) == 0)
 		return fault_set(fault, FAIL_TIMEOUT, "time ran out while the ST-Link was brought back into step");
 	if (got != (int)sizeof version)
-		return declare_lost(wire, "does not answer: unplug it and plug it in again;", doing, fault);
+		return fault_set(fault, FAIL_PROGRAMMER_LOST, "the ST-Link does not answer: unplug it and plug it in again");
 	if (!first && memcmp(version, wire->version, sizeof version) != 0)
 		return declare_lost(wire, "answers out of step: unplug it and plug it in again;", doing, fault);
 	memcpy(wire->version, version, sizeof version);
 	wire->out_of_step = false;
 	return 0;
+}
+
+/* All that can be done without a hand. */
+static int restart(struct stlink_wire *wire, deadline_t deadline)
+{
+	struct link *link = wire->link;
+
+	if (link->ops->restart == NULL || link->ops->restart(link, deadline) != 0)
+		return -1;
+	wire->restarts++;
+	return 0;
+}
+
+int stlink_sync(struct stlink_wire *wire, bool first, deadline_t deadline, struct fault *fault)
+{
+	if (sync_once(wire, first, deadline, fault) == 0)
+		return 0;
+	if (fault->code == FAIL_PROGRAMMER_LOST && !wire->lost && restart(wire, deadline) == 0 &&
+	    sync_once(wire, first, deadline, fault) == 0)
+		return 0;
+	wire->lost = wire->lost || fault->code == FAIL_PROGRAMMER_LOST;
+	return -1;
 }
 
 /* Something did not come. Brings the conversation back once, and fails in any case: what the command has done is not known. */
@@ -143,10 +167,12 @@ static int on_silence(struct stlink_wire *wire, int result, const char *doing, d
 		return fault_set(fault, FAIL_TIMEOUT, "time ran out while %s", doing);
 	if (wire->silences++ > 0)
 		return declare_lost(wire, "stopped answering again: unplug it and plug it in again;", doing, fault);
+	unsigned restarts = wire->restarts;
 	if (stlink_sync(wire, false, step, fault) != 0)
 		return -1;
-	return fault_set(fault, FAIL_TIMEOUT, "the ST-Link %s while %s; it answers again",
-	                 result == -LINK_TIMEOUT ? "did not answer" : "refused or lost a transfer", doing);
+	return fault_set(fault, FAIL_TIMEOUT, "the ST-Link %s while %s; %sit answers again",
+	                 result == -LINK_TIMEOUT ? "did not answer" : "refused or lost a transfer", doing,
+	                 wire->restarts > restarts ? "its USB port was reset, and " : "");
 }
 
 int stlink_exchange(struct stlink_wire *wire, const struct stlink_call *call, size_t *got, deadline_t deadline,

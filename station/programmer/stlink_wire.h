@@ -4,8 +4,8 @@
 #include "station/programmer/programmer.h"
 
 /* The conversation with an ST-Link: 16 command bytes out, then an optional data phase in one direction. Nothing frames or
- * numbers the replies, so one that is lost shifts every later one: after each silence the conversation is brought back
- * into step, once; a second silence, or none of it helping, means that the dongle is lost. */
+ * numbers the replies, so one that is lost shifts every later one: after a silence the conversation is brought back into
+ * step; a dongle that does not come has its port reset, once. A second silence, or nothing helping, means that it is lost. */
 
 struct stlink_wire {
 	struct link *link;
@@ -15,6 +15,7 @@ struct stlink_wire {
 	bool lost;
 	bool out_of_step;  /* a reply may still be on its way */
 	unsigned silences; /* since the last stlink_wire_fresh */
+	unsigned restarts; /* how often its port was reset */
 	uint8_t version[6]; /* what the version command said when it was opened: proves later that we are in step */
 };
 

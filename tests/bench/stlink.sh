@@ -69,8 +69,17 @@ fault stuck=0x123.3.0 WRITE
 fault bad-byte=0x200.4 VERIFY
 fault wrong-chip SIGNATURE
 fault contact-lost=3000 CONTACT
-fault clone PASS
-fault loses PASS
+silicon() { # FAULT TITLE: passes, and the log knows whose chip it is
+  fault "$1" PASS
+  check_eq "and it is a $2" "$(sql "SELECT text FROM measures JOIN attempts ON attempts.id = attempt JOIN slots ON slots.id = slot
+    WHERE slots.name = '2' AND measures.name = 'silicon' ORDER BY attempts.id DESC LIMIT 1")" "$2"
+}
+silicon cs32 "CS32F103 (clone)"
+silicon gd32 "GD32F103 (clone)"
+silicon apm32 "APM32F103 (clone)"
+silicon cks32 "CKS32F103 or another clone"
+fault boot0 FUSE
+ok "it says which jumper" grep -q 'set its BOOT0 jumper to 0' "$work/run.out"
 fault no-nrst PASS
 fault swd-off PASS
 fault size=0 PASS
@@ -79,6 +88,8 @@ fault slow-page=150 PASS
 fault unplug=3000 PROGRAMMER_LOST
 fault hang=3000 PROGRAMMER_LOST
 fault stall=3000 TIMEOUT
+fault freeze=3000 TIMEOUT
+ok "its port was reset" grep -q 'its USB port was reset, and it answers again' "$work/run.out"
 fault flip=6000 VERIFY
 fault reply-lost=60 TIMEOUT
 fault reply-late=60.300 PASS

@@ -29,6 +29,7 @@ struct f1 {
 	uint16_t flash_kib;
 	uint8_t unique[12];
 	/* the test's wishes */
+	bool boot0; /* its jumper is at 1 */
 	bool absent, nrst_cut, swd_off_by_firmware, erase_is_a_lie, no_crc, core_deaf;
 	uint32_t stuck_address; /* this flash byte has a bit that cannot be programmed; 0 = none */
 	uint32_t max_hz;        /* faster SWD reads wrong bytes; 0 = any speed works */
@@ -65,6 +66,8 @@ struct fake_stlink {
 	unsigned commands, longest, aborts, dfu_exits, syncs;
 	int lose_reply_at; /* the reply of that command never comes; -1 = all from then on are lost; 0 = none */
 	unsigned lose_from;
+	bool hangs_until_restart; /* what lose_from began ends with a reset of the port */
+	unsigned restarts;
 	bool unplugged, closed;
 };
 
@@ -265,6 +268,15 @@ static inline bool f1_get(struct f1 *f, uint32_t address, unsigned size, uint32_
 		if ((f->obr & 2) && !from_core)
 			return false;
 		memcpy(value, memcpy(&word, f->flash + (address - 0x08000000), size), 4);
+		return true;
+	}
+	if (address < 0x10) {
+		if (!f->boot0)
+			return f1_get(f, address + 0x08000000, size, value, from_core);
+		address += 0x1FFFF000;
+	}
+	if (address >= 0x1FFFF000 && address < 0x1FFFF010) { /* the boot loader in the ROM */
+		*value = 0x1FFFF123 + address;
 		return true;
 	}
 	if (address >= 0x20000000 && address + size <= 0x20000000 + F1_SRAM) {
@@ -692,12 +704,26 @@ static inline int fs_control(struct link *link, uint8_t type, uint8_t request, u
 	return (int)n;
 }
 
+static inline int fs_restart(struct link *link, deadline_t deadline)
+{
+	struct fake_stlink *s = (struct fake_stlink *)link;
+
+	(void)deadline;
+	if (s->unplugged)
+		return -LINK_GONE;
+	s->restarts++;
+	if (s->hangs_until_restart)
+		s->lose_from = 0;
+	s->mode = 1;
+	return 0;
+}
+
 static inline void fs_close(struct link *link)
 {
 	((struct fake_stlink *)link)->closed = true;
 }
 
-static const struct link_ops fs_ops = {.control = fs_control, .bulk = fs_bulk, .close = fs_close};
+static const struct link_ops fs_ops = {.control = fs_control, .bulk = fs_bulk, .restart = fs_restart, .close = fs_close};
 
 static inline void fs_version(struct fake_stlink *s, unsigned major, unsigned j, unsigned last)
 {

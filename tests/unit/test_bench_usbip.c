@@ -540,7 +540,7 @@ static void echo_power(struct pod *base, bool on, int64_t now_ns)
 
 static void echo_dump(const struct pod *base, struct jsonw *json, const char *key)
 {
-	jsonw_int(json, key, base->faults.hang_after);
+	jsonw_int(json, key, base->faults.hang_after + base->faults.freeze_after);
 }
 
 static void echo_destroy(struct pod *base)
@@ -788,6 +788,30 @@ static void bulk_bytes_count_for_faults(void **state)
 	rig_stop(&rig);
 }
 
+static void a_frozen_device_wakes_at_a_port_reset(void **state)
+{
+	static const uint8_t port_reset[8] = {0x23, 3, 4, 0, 1, 0, 0, 0};
+	(void)state;
+	struct rig rig;
+	uint8_t data[100] = "first";
+	int fd = import_echo(&rig, true);
+	assert_int_equal(bench_fault(rig.bench, 1, "freeze=5", NULL), 0);
+	submit_bulk(fd, 1, 2, 0, data, 5);
+	while (hang_is_to_come(&rig))
+		usleep(1000);
+	submit(fd, 1, 2, 0, get_device, NULL);
+	unlink_urb(fd, 1, 3, 2);
+	assert_int_equal(answer(fd, false).status, -104);
+	unlink_urb(fd, 1, 4, 1);
+	assert_int_equal(answer(fd, false).status, -104);
+	submit(fd, 1, 5, 0, port_reset, NULL);
+	assert_int_equal(answer(fd, false).status, 0);
+	submit_bulk(fd, 6, 2, 0, data, 5);
+	expect(fd, 6, false, 0, NULL, 5);
+	close(fd);
+	rig_stop(&rig);
+}
+
 /* Replies of a pod that has only endpoint 0. */
 static void a_control_reply_can_go_wrong(void **state)
 {
@@ -892,6 +916,7 @@ int main(void)
 	        cmocka_unit_test(packets_of_no_bytes_arrive),
 	        cmocka_unit_test(waiting_takes_its_time),
 	        cmocka_unit_test(bulk_bytes_count_for_faults),
+	        cmocka_unit_test(a_frozen_device_wakes_at_a_port_reset),
 	        cmocka_unit_test(a_control_reply_can_go_wrong),
 	        cmocka_unit_test(nonsense_ends_only_its_connection),
 	};

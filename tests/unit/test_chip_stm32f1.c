@@ -567,6 +567,26 @@ static void test_size_word_that_claims_less(void **state)
 	assert_non_null(strstr(rig->fault.text, "claims to have"));
 }
 
+/* The chip that starts its ROM is known before anything is written, and fails where its start is configured. */
+static void test_boot_jumper(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->f1->boot0 = true;
+	add(rig, BASE, 200, 1);
+	begin(rig);
+	assert_true(rig->chip.facts.stm32f1.starts_rom);
+	GOOD(rig, program(rig));
+	GOOD(rig, verify(rig));
+	assert_int_equal(STEP(rig, configure), -1);
+	assert_int_equal(rig->fault.code, FAIL_FUSE);
+	assert_non_null(strstr(rig->fault.text, "BOOT0"));
+	rig->f1->boot0 = false;
+	GOOD(rig, STEP(rig, identify));
+	assert_false(rig->chip.facts.stm32f1.starts_rom);
+	finish(rig);
+}
+
 static void test_image_outside(void **state)
 {
 	struct rig *rig = *state;
@@ -605,7 +625,8 @@ int main(void)
 	        CASE(test_another_part),
 	        CASE(test_clones),
 	        CASE(test_size_word_that_claims_less),
-	        CASE(test_image_outside),
+	        CASE(test_boot_jumper),
+        CASE(test_image_outside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -332,6 +332,30 @@ static void test_one_silence_is_forgiven(void **state)
 	assert_int_equal(rig->dongle->commands, commands);
 }
 
+static void test_hanging_dongle_is_restarted_once(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t word = 0;
+
+	assert_int_equal(open_rig(rig), 0);
+	assert_int_equal(enter(rig, 1800000, false), 0);
+	rig->dongle->hangs_until_restart = true;
+	rig->dongle->lose_from = rig->dongle->commands + 1;
+	assert_int_equal(rig->programmer->swd->get(rig->programmer, 0xE000ED00, &word, soon(), &rig->fault), -1);
+	assert_int_equal(rig->fault.code, FAIL_TIMEOUT);
+	assert_non_null(strstr(rig->fault.text, "its USB port was reset, and it answers again"));
+	assert_int_equal(rig->dongle->restarts, 1);
+	/* Once it has been entered again all is as before, and the next hang has its own chance. */
+	assert_int_equal(enter(rig, 1800000, false), 0);
+	assert_int_equal(rig->programmer->swd->get(rig->programmer, 0xE000ED00, &word, soon(), &rig->fault), 0);
+	assert_int_equal(word, 0x411FC231);
+	rig->dongle->hangs_until_restart = false;
+	rig->dongle->lose_from = rig->dongle->commands + 1;
+	assert_int_equal(rig->programmer->swd->get(rig->programmer, 0xE000ED00, &word, soon(), &rig->fault), -1);
+	assert_int_equal(rig->fault.code, FAIL_PROGRAMMER_LOST);
+	assert_int_equal(rig->dongle->restarts, 2);
+}
+
 static void test_dead_dongle_and_unplugged_one_are_lost(void **state)
 {
 	struct rig *rig = *state;
@@ -393,7 +417,8 @@ int main(void)
 	        CASE(test_status_in_words),
 	        CASE(test_refused_block_names_its_address),
 	        CASE(test_one_silence_is_forgiven),
-	        CASE(test_dead_dongle_and_unplugged_one_are_lost),
+	        CASE(test_hanging_dongle_is_restarted_once),
+        CASE(test_dead_dongle_and_unplugged_one_are_lost),
 	        CASE(test_reset_line_is_let_go),
 	};
 

@@ -41,8 +41,8 @@ static struct fake {
 	struct libusb_transfer *pending;
 	bool cancelled, interrupted, hotplug_known, leave_after_error, unplug_now;
 	enum behaviour behaviour;
-	unsigned opened, closed, claimed, refs, cancels;
-	int claim_result, kernel_driver;
+	unsigned opened, closed, claimed, refs, cancels, resets;
+	int reset_result, claim_result, kernel_driver;
 	libusb_hotplug_callback_fn callback;
 	void *callback_data;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
@@ -213,6 +213,13 @@ int libusb_clear_halt(libusb_device_handle *handle, unsigned char endpoint)
 {
 	(void)handle, (void)endpoint;
 	return 0;
+}
+
+int libusb_reset_device(libusb_device_handle *handle)
+{
+	(void)handle;
+	fake.resets++;
+	return fake.reset_result;
 }
 
 struct libusb_transfer *libusb_alloc_transfer(int packets)
@@ -471,6 +478,26 @@ static void results_are_told_apart(void **state)
 	}
 }
 
+static void restart_resets_the_port(void **state)
+{
+	(void)state;
+	struct link *link = NULL;
+	struct host *host = host_with(ANSWER, &link);
+	uint8_t bytes[4];
+	fake.resets = 0;
+	fake.reset_result = 0;
+	assert_int_equal(link->ops->restart(link, deadline_in_ms(60000)), 0);
+	assert_int_equal(in4(link, bytes, deadline_in_ms(60000)), 4);
+	fake.reset_result = LIBUSB_ERROR_OTHER;
+	assert_int_equal(link->ops->restart(link, deadline_in_ms(60000)), -LINK_IO);
+	fake.reset_result = LIBUSB_ERROR_NOT_FOUND; /* it came back as another device */
+	assert_int_equal(link->ops->restart(link, deadline_in_ms(60000)), -LINK_GONE);
+	assert_int_equal(link->ops->restart(link, deadline_in_ms(60000)), -LINK_GONE);
+	assert_int_equal(fake.resets, 3);
+	assert_int_equal(in4(link, bytes, deadline_in_ms(60000)), -LINK_GONE);
+	finish(host, link);
+}
+
 static void leaving_wakes_and_makes_links_inert(void **state)
 {
 	(void)state;
@@ -512,6 +539,7 @@ int main(void)
 	        cmocka_unit_test(transfers_bring_bytes),
 	        cmocka_unit_test(the_deadline_cancels_and_waits_for_it),
 	        cmocka_unit_test(results_are_told_apart),
+	        cmocka_unit_test(restart_resets_the_port),
 	        cmocka_unit_test(leaving_wakes_and_makes_links_inert),
 	        cmocka_unit_test(two_hosts_and_no_hotplug),
 	};

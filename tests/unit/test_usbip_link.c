@@ -53,7 +53,7 @@ struct server {
 	uint32_t import_status;
 	bool imports_other_device, configured, hangs_up_after_import;
 	/* What was seen, read by the test after stop(). */
-	unsigned unlinks, set_configurations, bulks;
+	unsigned unlinks, set_configurations, bulks, port_resets;
 	uint8_t cleared; /* the endpoint of a CLEAR_FEATURE */
 	uint8_t stored[256];
 	uint32_t stored_length;
@@ -178,6 +178,11 @@ static void serve_standard(struct server *s, int fd, uint32_t seqnum, const uint
 	}
 	if (setup[0] == 2 && setup[1] == 1 && setup[2] == 0) {
 		s->cleared = setup[4];
+		answer(fd, seqnum, 0, NULL, 0, 0);
+		return;
+	}
+	if (setup[0] == 0x23 && setup[1] == 3 && setup[2] == 4) { /* to the hub's port: USB 2.0, 11.24.2.13 */
+		s->port_resets++;
 		answer(fd, seqnum, 0, NULL, 0, 0);
 		return;
 	}
@@ -598,6 +603,19 @@ static void control_both_ways(void **state)
 	free(s);
 }
 
+static void restart_resets_and_configures(void **state)
+{
+	(void)state;
+	struct server *s = start_linked();
+
+	assert_int_equal(s->link->ops->restart(s->link, deadline_in_ms(10000)), 0);
+	still_works(s);
+	halt(s);
+	assert_int_equal(s->port_resets, 1);
+	assert_int_equal(s->set_configurations, 2);
+	free(s);
+}
+
 static void a_stalled_endpoint_is_made_good(void **state)
 {
 	(void)state;
@@ -773,6 +791,7 @@ int main(void)
 	        cmocka_unit_test(open_that_breaks_off),
 	        cmocka_unit_test(control_both_ways),
 	        cmocka_unit_test(bulk_both_ways),
+	        cmocka_unit_test(restart_resets_and_configures),
 	        cmocka_unit_test(a_stalled_endpoint_is_made_good),
 	        cmocka_unit_test(refusals_leave_the_link_usable),
 	        cmocka_unit_test(time_out_unlinks),
