@@ -36,6 +36,6 @@ void cmd_desk_title(const struct desk *desk, char *text, size_t size)
 {
 	const struct programmer_info *info = &desk->programmer->info;
 
-	snprintf(text, size, "slot %s (%s): %s, firmware %s", desk->place.name, desk->place.port, info->kind,
-	         info->firmware);
+	snprintf(text, size, "slot %s (%s): %s, firmware %s%s%s", desk->place.name, desk->place.port, info->kind,
+	         info->firmware, info->label[0] != '\0' ? ", serial " : "", info->label);
 }

@@ -143,7 +143,8 @@ static void print_pod(const struct pod *pod)
 	else if (pod->trouble[0] != '\0')
 		printf("             %s\n", pod->trouble);
 	else
-		printf("             firmware %s; %s\n", pod->info.firmware, pod->info.abilities);
+		printf("             firmware %s; %s%s%s\n", pod->info.firmware, pod->info.abilities,
+		       pod->info.label[0] != '\0' ? "; serial " : "", pod->info.label);
 	print_place(id);
 	if (steps == 0)
 		return;
@@ -185,7 +186,7 @@ static void json_pod(struct jsonw *json, const struct pod *pod)
 	if (pod->trouble[0] != '\0') {
 		jsonw_str(json, "text", pod->trouble);
 	} else {
-		jsonw_str(json, "serial", pod->identity.serial);
+		jsonw_str(json, "serial", pod->info.label[0] != '\0' ? pod->info.label : pod->identity.serial);
 		jsonw_str(json, "firmware", pod->info.firmware);
 		jsonw_str(json, "abilities", pod->info.abilities);
 		jsonw_open(json, "sck_hz", '[');

@@ -212,6 +212,7 @@ static int print_json(const struct probe *probe)
 	jsonw_str(&json, "port", probe->desk.place.port);
 	jsonw_str(&json, "kind", probe->desk.programmer->info.kind);
 	jsonw_str(&json, "firmware", probe->desk.programmer->info.firmware);
+	jsonw_str(&json, "serial", probe->desk.programmer->info.label[0] != '\0' ? probe->desk.programmer->info.label : probe->desk.identity.serial);
 	jsonw_str(&json, "part", chip->part->name);
 	jsonw_int(&json, "flash_bytes", chip->part->flash_bytes);
 	jsonw_int(&json, "flash_page", chip->part->flash_page);

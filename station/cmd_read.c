@@ -96,7 +96,7 @@ static int read_slot(const struct reading *reading)
 	    write_file(reading, &image, &err) != 0)
 		code = cmd_fail(&err);
 	else if (!outfile_is_stdout(reading->output))
-		printf("%s: %" PRIu64 " bytes of a %s\n", reading->output, hex_image_bytes(&image), desk.chip.part->title);
+		printf("%s: %" PRIu64 " bytes of the %s\n", reading->output, hex_image_bytes(&image), desk.chip.part->title);
 	hex_image_finish(&image);
 	desk_close(&desk);
 	return code;

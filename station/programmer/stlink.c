@@ -84,14 +84,20 @@ static struct stlink *stlink_of(struct programmer *programmer)
 
 /* ---- which device */
 
+#define IN_LOADER "this ST-Link V3 waits for new firmware: finish the update with ST's STSW-LINK007, or unplug it and plug it in again"
+
 static const struct model {
 	uint16_t product;
 	uint8_t out;
-	const char *title; /* NULL: recognised only to say why it cannot be used */
+	const char *title;
+	const char *useless; /* why it cannot be used; NULL: it can */
 } models[] = {
-        {0x3748, 0x02, "V2"},   {0x374B, 0x01, "V2-1"}, {0x374A, 0x01, "V2-1"}, {0x3752, 0x01, "V2-1"},
-        {0x3742, 0x01, "V2-1"}, {0x374E, 0x01, "V3"},   {0x374F, 0x01, "V3"},   {0x3753, 0x01, "V3"},
-        {0x3754, 0x01, "V3"},   {0x3757, 0x01, "V3"},
+        {0x3748, 0x02, "V2", NULL},   {0x374B, 0x01, "V2-1", NULL}, {0x374A, 0x01, "V2-1", NULL},
+        {0x3752, 0x01, "V2-1", NULL}, {0x3742, 0x01, "V2-1", NULL}, {0x374E, 0x01, "V3", NULL},
+        {0x374F, 0x01, "V3", NULL},   {0x3753, 0x01, "V3", NULL},   {0x3754, 0x01, "V3", NULL},
+        {0x3757, 0x01, "V3", NULL},
+        {0x3744, 0x02, "V1", "this is an ST-Link V1, which speaks another protocol: use a V2, V2-1 or V3"},
+        {0x374D, 0x01, "V3", IN_LOADER}, {0x3755, 0x01, "V3", IN_LOADER},
 };
 
 static const struct model *model_of(const struct usb_identity *id)
@@ -313,6 +319,10 @@ static int stlink_open(struct link *link, const struct usb_identity *identity, s
 	if (s == NULL || model == NULL) {
 		free(s);
 		return fault_set(fault, FAIL_PROGRAMMER_LOST, model == NULL ? "this is no ST-Link" : "out of memory");
+	}
+	if (model->useless != NULL) {
+		free(s);
+		return fault_set(fault, FAIL_PROGRAMMER_LOST, "%s", model->useless);
 	}
 	s->base.driver = &programmer_stlink;
 	s->base.swd = &stlink_swd;

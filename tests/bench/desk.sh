@@ -32,10 +32,10 @@ for pod in usbasp usbtiny avrispmk2; do
   ok "$pod: flashed" flash_board
   check_eq "$pod: probe sees the fuses" "$(field '.fuses | map(tostring) | join(",")')" "255,216,251"
   check_eq "$pod: and the lock bits" "$(field .lock)" 239
-  ok "$pod: read" says 0 "32768 bytes of a ATmega32U4" desk read 1 -o "$work/back.hex"
+  ok "$pod: read" says 0 "32768 bytes of the ATmega32U4" desk read 1 -o "$work/back.hex"
   "$hex" fill -o "$work/back.bin" 0x0+0x8000 --with FF "$work/back.hex"
   ok "$pod: it is what was flashed" cmp "$work/back.bin" "$work/want.bin"
-  ok "$pod: the EEPROM too, trimmed" says 0 "bytes of a" desk read 1 -o "$work/eeprom.bin" --memory eeprom --trim --to-format binary
+  ok "$pod: the EEPROM too, trimmed" says 0 "bytes of the" desk read 1 -o "$work/eeprom.bin" --memory eeprom --trim --to-format binary
   ok "$pod: it has the serial" eval 'strings "$work/eeprom.bin" | grep -q KB0000'
   ok "$pod: unlock asks, and nobody is there" says 2 "--yes says so" desk unlock 1
   check_eq "$pod: nothing happened" "$(field .lock)" 239
@@ -77,14 +77,41 @@ ok "it is not read" says 1 "PROTECTED" desk read 1 -o "$work/none.hex"
 ok "no file appeared" test ! -e "$work/none.hex"
 ok "unlock" says 0 "is open and erased" desk unlock 1 --yes
 check_eq "open and blank" "$(field '"\(.blank) \(.protected)"')" "true false"
+# On a terminal it asks; script(1) is one.
+asked() { # ANSWER EXIT WORDS
+  script -qec "$BUILD/pogo-station unlock 1 --bench $url" /dev/null <<<"$1" >"$work/said"
+  local status=$?
+  cat "$work/said"
+  [ $status -eq "$2" ] && grep -q "$3" "$work/said"
+}
+ok "flashed and protected again" flash_board
+ok "on a terminal it asks" asked no 1 "Go on? Type yes: nothing was changed"
+ok "y is not yes" asked y 1 "nothing was changed"
+check_eq "so it is protected still" "$(field .protected)" true
+ok "yes opens it" asked yes 0 "is open and erased"
+check_eq "open and blank again" "$(field '"\(.blank) \(.protected)"')" "true false"
 ok "ends" bench_stop
 check_eq "no rule of the chip was broken" "$(jq '[.slots[0].board.violations[]] | add' "$state")" 0
-for fault in "clone:2BA01477" "size=128:128 KiB" "supply=2300:POWER" "supply=0:POWER" "no-contact:SWAP"; do
+for fault in "cs32:2BA01477: CS32" "gd32:debug port 1BA01477: GD32" "apm32:APM32F103 (clone); loses half-words" "cks32:CKS32F103 or another clone; some do not enter" \
+  "boot0:set the BOOT0 jumper to 0" "size=128:128 KiB" "supply=2300:POWER" "supply=0:POWER" "no-contact:SWAP"; do
   words=${fault#*:}
   bench_start --slots 1 --pod stlink --chip stm32f103x8 --operator manual --timing fast --faults "1.1:${fault%%:*}"
   bench_ctl insert 1
   desk probe 1 >"$work/said" 2>&1
-  ok "${fault%%:*}: probe says so" grep -qiE "${words/SWAP/swapped}" "$work/said"
+  ok "${fault%%:*}: probe says so" grep -qiF "${words/SWAP/swapped}" "$work/said"
+  bench_stop
+done
+
+# --- probe and read change nothing: not a cell is erased or written
+board() { bench_ctl dump | jq '.slots[0].board | del(.flash_record.read_back, .eeprom_record.read_back, .halted, .lockup, .pc, .executed_kib)'; }
+for pod in stlink:stm32f103x8 usbasp:atmega32u4 usbtiny:atmega328p avrispmk2:at90usb1286; do
+  bench_start --slots 1 --pod "${pod%:*}" --chip "${pod#*:}" --operator manual --timing fast
+  bench_ctl insert 1
+  board >"$work/before"
+  ok "${pod%:*}: probe" desk probe 1
+  desk read 1 -o "$work/x.hex" --memory all >/dev/null 2>&1
+  board >"$work/after"
+  ok "${pod%:*}: the chip is as it was" eval 'grep -q flash_record "$work/before" && cmp "$work/before" "$work/after"'
   bench_stop
 done
 

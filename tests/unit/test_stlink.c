@@ -62,8 +62,7 @@ static void test_ids(void **state)
 		struct usb_identity id = {.vendor = 0x0483, .product = known[i]};
 		assert_ptr_equal(programmer_match(&id), &programmer_stlink);
 	}
-	struct usb_identity v1 = {.vendor = 0x0483, .product = 0x3744}, vcp = {.vendor = 0x0483, .product = 0x5740};
-	assert_null(programmer_match(&v1));
+	struct usb_identity vcp = {.vendor = 0x0483, .product = 0x5740};
 	assert_null(programmer_match(&vcp));
 }
 
@@ -111,6 +110,24 @@ static void test_old_firmware_is_refused_with_the_way_out(void **state)
 	assert_false(rig->programmer->info.sck_control); /* J22 brought it */
 	assert_int_equal(enter(rig, 4000000, false), 0);
 	assert_int_equal(rig->target.used_hz, 1800000);
+}
+
+static void test_useless_ones_say_why(void **state)
+{
+	static const struct {
+		uint16_t product;
+		const char *words;
+	} cases[] = {{0x3744, "ST-Link V1"}, {0x374D, "waits for new firmware"}, {0x3755, "waits for new firmware"}};
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct usb_identity id = {.vendor = 0x0483, .product = cases[i].product, .speed = 2};
+		assert_true(programmer_stlink.match(&id));
+		assert_int_equal(programmer_stlink.open(&rig->dongle->base, &id, &rig->programmer, soon(), &rig->fault), -1);
+		assert_non_null(strstr(rig->fault.text, cases[i].words));
+		assert_int_equal(rig->dongle->commands, 0);
+		rig->programmer = NULL;
+	}
 }
 
 static void test_any_mode_is_left(void **state)
@@ -405,7 +422,8 @@ int main(void)
 	        CASE(test_open_says_what_it_is),
 	        CASE(test_v3_offers_its_own_speeds),
 	        CASE(test_old_firmware_is_refused_with_the_way_out),
-	        CASE(test_any_mode_is_left),
+	        CASE(test_useless_ones_say_why),
+        CASE(test_any_mode_is_left),
 	        CASE(test_stale_reply_is_drained),
 	        CASE(test_no_stlink_behind_the_id),
 	        CASE(test_label_of_raw_and_shared_serials),
