@@ -150,13 +150,14 @@ static uint32_t count_pages(const struct chip *chip, const struct hex_image *ima
 }
 
 /* Erasing all costs as much as one or two pages, and leaves nothing of an earlier life. Pages only where that saves time,
- * and where the serial number, which is no part of the recipe's image, stands in none of its own. */
+ * and where the serial number, which is no part of the recipe's image, stands in none of its own. Without an image (unlock)
+ * all is what is meant. */
 static bool by_page(const struct chip *chip)
 {
 	const struct part *part = chip->part;
 	uint64_t pages = count_pages(chip, &chip->recipe->image);
 
-	return !chip->recipe->serial.wanted && part->twd_page_erase_us > 0 &&
+	return pages > 0 && !chip->recipe->serial.wanted && part->twd_page_erase_us > 0 &&
 	       pages * part->twd_page_erase_us < part->twd_erase_us;
 }
 
