@@ -22,35 +22,44 @@
 @	r5  what CR must hold while half-words are written
 @	r6  header to wait for
 @	r7  the other header
+@
+@ Whatever can be done while a half-word is being written stands before the wait for it: behind it only what its result
+@ decides, in short instructions.
 program:
 	str	r5, [r3, #CR]
+	mov	r10, r4
+	mov	r12, r7
 	movw	r9, #0xFFFF
-	movw	r10, #0xAAAA
+	movw	r11, #0xAAAA
+	movs	r4, #SR_ERRORS >> 1
 next_block:
-	str	r10, [r4]		@ a hardware watchdog may be running (RM0008, 19.3)
+	str	r11, [r10]		@ a hardware watchdog may be running (RM0008, 19.3)
 	ldr	r2, [r6, #4]
 	cmp	r2, #0
 	beq	next_block
 	ldr	r1, [r6]
 	sub	r0, r6, r2, lsl #1
-	ldrh	r8, [r0], #2
+	ldrh	r7, [r0]
 half_word:
-	cmp	r8, r9
+	cmp	r7, r9
 	beq	skip			@ what an erased cell reads already
-	strh	r8, [r1]
-	ldrh	r8, [r0], #2		@ the next one, while this one is being written
-busy:
-	ldr	r11, [r3, #SR]
-	lsrs	r12, r11, #1		@ BSY
-	bcs	busy
-	tst	r11, #SR_ERRORS
-	bne	refused
+	strh	r7, [r1]
+	ldrh	r7, [r0, #2]		@ the next one
+	adds	r0, #2
 	adds	r1, #2
 	subs	r2, #1
+busy:
+	ldr	r5, [r3, #SR]
+	lsrs	r5, r5, #1		@ BSY
+	bcs	busy
+	tst	r5, r4
+	bne	refused
+	cmp	r2, #0
 	bne	half_word
 	b	block_done
 skip:
-	ldrh	r8, [r0], #2
+	ldrh	r7, [r0, #2]
+	adds	r0, #2
 	adds	r1, #2
 	subs	r2, #1
 	bne	half_word
@@ -58,12 +67,14 @@ block_done:
 	movs	r2, #0
 	str	r2, [r6, #4]
 	mov	r2, r6
-	mov	r6, r7
-	mov	r7, r2
+	mov	r6, r12
+	mov	r12, r2
 	b	next_block
-refused:				@ r1 is where
-	orr	r11, r11, #0x80000000
-	str	r11, [r6, #4]
+refused:
+	subs	r1, #2			@ r1 is where
+	lsls	r5, r5, #1
+	orr	r5, r5, #0x80000000
+	str	r5, [r6, #4]
 	bkpt	#1
 
 @ crc: of words in the flash, by the chip's CRC unit.

@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum {
-	ANSWER_MS = 1000,   /* shortest time a transfer gets before the dongle counts as hung */
+	ANSWER_MS = 2000,   /* shortest time a transfer gets before the dongle counts as hung */
 	SYNC_MS = 300,      /* for the version, which needs no target */
 	DRAIN_MS = 5,       /* a stale reply is in the dongle already: it comes within a frame or two */
 	DRAIN_PACKETS = 256, /* more than the longest reply */

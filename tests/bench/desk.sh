@@ -93,7 +93,7 @@ check_eq "open and blank again" "$(field '"\(.blank) \(.protected)"')" "true fal
 ok "ends" bench_stop
 check_eq "no rule of the chip was broken" "$(jq '[.slots[0].board.violations[]] | add' "$state")" 0
 for fault in "cs32:2BA01477: CS32" "gd32:debug port 1BA01477: GD32" "apm32:APM32F103 (clone); loses half-words" "cks32:CKS32F103 or another clone; some do not enter" \
-  "boot0:set the BOOT0 jumper to 0" "size=128:128 KiB" "supply=2300:POWER" "supply=0:POWER" "no-contact:SWAP"; do
+  "boot0:set the BOOT0 jumper to 0" "size=128:128 KiB" "size=32:32 KiB by the chip's size word, taken for 64" "size=0:taken for 64" "supply=2300:POWER" "supply=0:POWER" "no-contact:SWAP"; do
   words=${fault#*:}
   bench_start --slots 1 --pod stlink --chip stm32f103x8 --operator manual --timing fast --faults "1.1:${fault%%:*}"
   bench_ctl insert 1

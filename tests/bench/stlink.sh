@@ -64,6 +64,8 @@ fault() { # FAULT CODE [RECIPE LINES]
 fault protected PROTECTED
 ok "it says what others call it" grep -q 'unknown memory region' "$work/run.out"
 fault protected PASS "allow_unlock = true;"
+fault 'protected;2.1:fuse-stuck' PROTECTED "allow_unlock = true;"
+fault 'protected;2.1:deaf' ERASE "allow_unlock = true;"
 fault deaf VERIFY
 fault stuck=0x123.3.0 WRITE
 fault bad-byte=0x200.4 VERIFY
@@ -147,7 +149,8 @@ check_eq "and runs through the bootloader into the application's loop" "$(printf
 release >/dev/null
 sed 's/"line.hex"/"avr.hex"/' "$work/line.cfg" >"$work/avr.cfg" && cp "$work/line.hex" "$work/avr.hex"
 recipe small stm32f103x8
-pods='stlink*4,stlink:v2-1*4,stlink:j26*4,stlink:v3*4,usbasp*8,usbtiny*8'
+# Copies that all have one serial, or none that can be read: a slot is a port.
+pods='stlink:j37-copy*6,stlink:j37-garbled*2,stlink:v2-1*4,stlink:v3*4,usbasp*8,usbtiny*8'
 line --slots 32 --pod "$pods" --chip 'stm32f103x8*16,atmega32u4*16'
 ok "sixteen ST-Links and sixteen AVR programmers in one run" plain "$work/avr.cfg" --count 32
 bench_stop
