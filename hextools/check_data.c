@@ -7,13 +7,6 @@
 #include "hextools/fuse_words.h"
 #include "hextools/fuses.h"
 
-/* Where avr-gcc's linker puts what is not flash (avr-libc, section names of <avr/fuse.h>, <avr/lock.h>,
- * <avr/signature.h>). */
-#define AVR_FUSE_BASE 0x820000u
-#define AVR_LOCK_BASE 0x830000u
-#define AVR_SIGNATURE_BASE 0x840000u
-#define AVR_PAGE 0x10000u
-
 static bool between(uint64_t first, uint64_t last, uint64_t base, uint64_t size)
 {
 	return first >= base && last < base + size;

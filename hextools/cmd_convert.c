@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hextools/cmd_edit.h"
 #include "hextools/dfu_suffix.h"
 #include "hextools/format.h"
-#include "hextools/jsonw.h"
-#include "hextools/options.h"
-#include "hextools/outfile.h"
 #include "hextools/uf2.h"
 
 static const char help[] =
@@ -64,38 +62,12 @@ static void json_origin(struct jsonw *json, const struct format_origin *origin)
 
 static int report(const struct convert *convert, struct pogo_error *err)
 {
-	const struct hex_image *image = &convert->image;
 	struct jsonw json;
 	jsonw_init(&json, 2);
 	jsonw_open(&json, NULL, '{');
 	jsonw_str(&json, "path", convert->input);
 	json_origin(&json, &convert->origin);
-	jsonw_str(&json, "output", convert->output);
-	jsonw_str(&json, "format", format_of_output(convert->output, &convert->writing));
-	jsonw_int(&json, "bytes", (int64_t)hex_image_bytes(image));
-	jsonw_int(&json, "ranges", (int64_t)image->count);
-	jsonw_int(&json, "first", image->segments[0].addr);
-	jsonw_int(&json, "last", (int64_t)((uint64_t)image->segments[image->count - 1].addr +
-					   image->segments[image->count - 1].len - 1));
-	jsonw_close(&json, '}');
-	jsonw_newline(&json);
-	int rc = jsonw_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	jsonw_finish(&json);
-	return rc;
-}
-
-static int note_lost_start(const struct convert *convert, struct pogo_error *err)
-{
-	bool loses;
-	char text[200];
-	if (format_loses_start(convert->output, &convert->image, &convert->writing, &loses, err) != 0)
-		return -1;
-	if (!loses)
-		return 0;
-	snprintf(text, sizeof text, "the start address %08" PRIX32 " is left out, %s has no place for it",
-		 convert->image.start, format_of_output(convert->output, &convert->writing));
-	cmd_note(text);
-	return 0;
+	return edit_report(&json, convert->output, &convert->image, &convert->writing, err);
 }
 
 static int convert_one(struct convert *convert, struct pogo_error *err)
@@ -108,8 +80,7 @@ static int convert_one(struct convert *convert, struct pogo_error *err)
 		snprintf(convert->family, sizeof convert->family, "0x%08" PRIX32, convert->origin.family);
 		convert->writing.family = convert->family;
 	}
-	if (note_lost_start(convert, err) != 0 ||
-	    format_write_file(convert->output, &convert->image, &convert->writing, err) != 0)
+	if (edit_write(convert->output, &convert->image, &convert->writing, err) != 0)
 		return -1;
 	return convert->json ? report(convert, err) : 0;
 }
@@ -156,12 +127,10 @@ int cmd_convert(int argc, char **argv, struct pogo_error *err)
 		return -1;
 	if (want_help)
 		return cmd_print(help, err);
-	if (convert.output == NULL)
-		return pogo_fail(err, POGO_INPUT, "convert needs -o OUT");
+	if (edit_need_output(convert.output, convert.json, "convert", err) != 0)
+		return -1;
 	if (words != 1)
 		return pogo_fail(err, POGO_INPUT, "convert takes one file, not %d; merge joins several", words);
-	if (convert.json && outfile_is_stdout(convert.output))
-		return pogo_fail(err, POGO_INPUT, "--json and -o - would both go to standard output");
 	convert.input = argv[0];
 	if (outfile_not_over(convert.output, convert.input, err) != 0)
 		return -1;

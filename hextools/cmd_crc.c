@@ -102,7 +102,7 @@ static int read_insert(struct crc_job *job, struct pogo_error *err)
 					 "-o, --endian, --self and --over go with --insert ADDRESS");
 		return 0;
 	}
-	if (edit_need_output(&job->common, "crc --insert", err) != 0 ||
+	if (edit_need_output(job->common.output, job->common.json, "crc --insert", err) != 0 ||
 	    edit_number(job->insert, "--insert", 0, (int64_t)UINT32_MAX - bytes + 1, 0, &addr, err) != 0)
 		return -1;
 	job->holes.self = (struct hex_range){(uint32_t)addr, (uint32_t)(addr + bytes - 1)};

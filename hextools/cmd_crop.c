@@ -31,7 +31,7 @@ typedef int edit_function(struct hex_image *image, const struct hex_range *range
 static int keep_or_drop(struct edit_job *job, const char *name, edit_function *edit, char **argv,
 			int count, bool drop_start, struct pogo_error *err)
 {
-	if (edit_need_output(job, name, err) != 0)
+	if (edit_need_output(job->output, job->json, name, err) != 0)
 		return -1;
 	if (count < 2)
 		return pogo_fail(err, POGO_INPUT, "%s needs at least one range and a file", name);
@@ -78,7 +78,7 @@ static int move_all(struct edit_job *job, char **argv, int count, const char *by
 {
 	const int64_t most = (int64_t)1 << 32;
 	int64_t offset = 0, target = 0;
-	if (edit_need_output(job, "move", err) != 0)
+	if (edit_need_output(job->output, job->json, "move", err) != 0)
 		return -1;
 	if ((by == NULL) == (to == NULL))
 		return pogo_fail(err, POGO_INPUT, "move needs one of --by N and --to ADDRESS");

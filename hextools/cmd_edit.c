@@ -1,6 +1,7 @@
 #include "hextools/cmd_edit.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,11 +82,11 @@ void edit_job_finish(struct edit_job *job)
 	hex_image_finish(&job->image);
 }
 
-int edit_need_output(const struct edit_job *job, const char *command, struct pogo_error *err)
+int edit_need_output(const char *output, bool json, const char *command, struct pogo_error *err)
 {
-	if (job->output == NULL)
+	if (output == NULL)
 		return pogo_fail(err, POGO_INPUT, "%s needs -o OUT", command);
-	if (job->json && outfile_is_stdout(job->output))
+	if (json && outfile_is_stdout(output))
 		return pogo_fail(err, POGO_INPUT, "two outputs go to standard output: -o - and --json");
 	return 0;
 }
@@ -146,32 +147,63 @@ int edit_print_json(struct jsonw *json, struct pogo_error *err)
 	return rc;
 }
 
-static int report_output(const struct edit_job *job, struct pogo_error *err)
+static int note_lost_start(const char *output, const struct hex_image *image, const struct format_writing *writing,
+			   bool *noted, struct pogo_error *err)
 {
-	struct jsonw json;
+	bool loses;
+	char text[200];
+	if (format_loses_start(output, image, writing, &loses, err) != 0)
+		return -1;
+	if (!loses || *noted)
+		return 0;
+	snprintf(text, sizeof text, "the start address %08" PRIX32 " is left out, %s has no place for it", image->start,
+		 format_of_output(output, writing));
+	cmd_note(text);
+	*noted = true;
+	return 0;
+}
+
+int edit_write(const char *output, const struct hex_image *image, const struct format_writing *writing,
+	       struct pogo_error *err)
+{
+	bool noted = false;
+	return note_lost_start(output, image, writing, &noted, err) != 0
+	               ? -1
+	               : format_write_file(output, image, writing, err);
+}
+
+int edit_report(struct jsonw *json, const char *output, const struct hex_image *image,
+		const struct format_writing *writing, struct pogo_error *err)
+{
 	struct hex_range span;
 	char digest[65];
-	if (ihex_digest(&job->image, digest, err) != 0)
+	if (ihex_digest(image, digest, err) != 0) {
+		jsonw_finish(json);
 		return -1;
-	jsonw_init(&json, 2);
-	jsonw_open(&json, NULL, '{');
-	jsonw_str(&json, "output", job->output);
-	jsonw_int(&json, "bytes", (int64_t)hex_image_bytes(&job->image));
-	jsonw_int(&json, "ranges", (int64_t)job->image.count);
-	if (range_of_image(&job->image, &span)) {
-		jsonw_int(&json, "first", span.first);
-		jsonw_int(&json, "last", span.last);
 	}
-	jsonw_str(&json, "digest", digest);
-	jsonw_close(&json, '}');
-	return edit_print_json(&json, err);
+	jsonw_str(json, "output", output);
+	jsonw_str(json, "format", format_of_output(output, writing));
+	jsonw_int(json, "bytes", (int64_t)hex_image_bytes(image));
+	jsonw_int(json, "ranges", (int64_t)image->count);
+	if (range_of_image(image, &span)) {
+		jsonw_int(json, "first", span.first);
+		jsonw_int(json, "last", span.last);
+	}
+	jsonw_str(json, "digest", digest);
+	jsonw_close(json, '}');
+	return edit_print_json(json, err);
 }
 
 int edit_job_write(const struct edit_job *job, struct pogo_error *err)
 {
-	if (format_write_file(job->output, &job->image, &job->writing, err) != 0)
+	struct jsonw json;
+	if (edit_write(job->output, &job->image, &job->writing, err) != 0)
 		return -1;
-	return job->json ? report_output(job, err) : 0;
+	if (!job->json)
+		return 0;
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '{');
+	return edit_report(&json, job->output, &job->image, &job->writing, err);
 }
 
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
@@ -180,6 +212,7 @@ int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struc
 	uint8_t *data;
 	size_t len;
 	if (outfile_not_over(path, outputs->input, err) != 0 ||
+	    note_lost_start(path, image, writing, &outputs->noted, err) != 0 ||
 	    format_write_memory(path, image, writing, &data, &len, err) != 0)
 		return -1;
 	int rc = outfile_stage(&outputs->set, path, data, len, err);

@@ -62,13 +62,21 @@ int edit_job_open(struct edit_job *job, char **words, int count, int most, struc
 int edit_job_range(const struct edit_job *job, const char *text, struct hex_range *range,
 		   struct pogo_error *err);
 
+/* Writes an image, with a note if its start address finds no place there. */
+int edit_write(const char *output, const struct hex_image *image, const struct format_writing *writing,
+	       struct pogo_error *err);
+
+/* What came out, as the last members of the open JSON object, which is then printed. */
+int edit_report(struct jsonw *json, const char *output, const struct hex_image *image,
+		const struct format_writing *writing, struct pogo_error *err);
+
 /* Writes the image to job->output and, with --json, prints what came out. */
 int edit_job_write(const struct edit_job *job, struct pogo_error *err);
 
 void edit_job_finish(struct edit_job *job);
 
 /* -o is needed; "-" and --json would both go to standard output. */
-int edit_need_output(const struct edit_job *job, const char *command, struct pogo_error *err);
+int edit_need_output(const char *output, bool json, const char *command, struct pogo_error *err);
 
 /* A number of --name, or `missing` if the option was not given. */
 int edit_number(const char *text, const char *what, int64_t low, int64_t high, int64_t missing,
@@ -81,6 +89,7 @@ int edit_hex_bytes(const char *text, const char *what, uint8_t **bytes, size_t *
 /* Outputs that appear together or not at all: zero it, add, then commit or discard the set. */
 struct edit_outputs {
 	const char *input; /* "IN[@OFFSET]", which none of them may be */
+	bool noted;        /* that a start address finds no place */
 	struct outfile_set set;
 };
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,

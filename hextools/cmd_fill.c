@@ -46,7 +46,7 @@ static int read_filler(struct fill *fill, struct pogo_error *err)
 static int fill_all(struct edit_job *job, struct fill *fill, char **argv, int count,
 		    struct pogo_error *err)
 {
-	if (edit_need_output(job, "fill", err) != 0 || read_filler(fill, err) != 0)
+	if (edit_need_output(job->output, job->json, "fill", err) != 0 || read_filler(fill, err) != 0)
 		return -1;
 	if (count < 2)
 		return pogo_fail(err, POGO_INPUT, "fill needs at least one range and a file");

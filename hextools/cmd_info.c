@@ -79,11 +79,13 @@ static void print_ranges(FILE *out, const struct hex_image *image)
 			fprintf(out, "  … and %zu more ranges (all with --json)\n", image->count - i);
 			return;
 		}
-		if (i > 0)
+		const char *memory = hex_segment_memory(segment), *before = i > 0 ? hex_segment_memory(segment - 1) : NULL;
+		if (i > 0 && memory == before) /* between two memories nothing is missing */
 			fprintf(out, "  hole     %" PRIu64 " bytes\n",
 				segment->addr - last_of(segment - 1) - 1);
-		fprintf(out, "  range    0x%0*" PRIX32 "-0x%0*" PRIX64 "  %zu bytes\n", hex_digits(segment->addr),
-			segment->addr, hex_digits(segment->addr), last_of(segment), segment->len);
+		fprintf(out, "  range    0x%0*" PRIX32 "-0x%0*" PRIX64 "  %zu bytes%s%s\n", hex_digits(segment->addr),
+			segment->addr, hex_digits(segment->addr), last_of(segment), segment->len,
+			memory != NULL ? ", " : "", memory != NULL ? memory : "");
 	}
 }
 
@@ -154,6 +156,7 @@ static void json_finding(struct jsonw *json, const struct finding *found)
 		jsonw_int(json, "start", image->segments[i].addr);
 		jsonw_int(json, "end", (int64_t)last_of(&image->segments[i]));
 		jsonw_int(json, "bytes", (int64_t)image->segments[i].len);
+		jsonw_str(json, "memory", hex_segment_memory(&image->segments[i]));
 		jsonw_close(json, '}');
 	}
 	jsonw_close(json, ']');

@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/cmd_edit.h"
 #include "hextools/conf.h"
 #include "hextools/conflict.h"
 #include "hextools/fit.h"
 #include "hextools/format.h"
-#include "hextools/options.h"
-#include "hextools/outfile.h"
 #include "hextools/part.h"
 
 static const char help[] =
@@ -24,11 +23,12 @@ static const char help[] =
 	"  -o, --output OUT   where to write (\"-\": standard output)\n"
 	"  --to-format NAME   write ihex, srec, uf2 or binary (else by OUT's name, else Intel HEX); --to is\n"
 	"                     the same\n"
+	"  --to-family NAME   UF2's family\n"
 	"  --part P           the result must fit this part's flash and EEPROM\n"
 	"  --overlap RULE     bytes that are in two files: error (default) refuses them, same allows equal\n"
 	"                     ones, first or last says which file wins\n"
 	"  --start RULE       start records that differ are refused, unless first or last wins, or drop\n"
-	"                     leaves every start record out\n" FORMAT_READ_HELP
+	"                     leaves every start record out\n" FORMAT_READ_HELP EDIT_JSON_HELP
 	"  --configs DIR      folder with parts/ (else $POGOLINE_CONFIGS, else found)\n";
 
 enum start_rule { START_EQUAL, START_FIRST, START_LAST, START_DROP };
@@ -50,6 +50,7 @@ struct merge {
 	enum hex_overlap overlap;
 	enum start_rule start;
 	const char *output, *part, *configs;
+	bool json;
 	struct format_reading reading;
 	struct format_writing writing;
 	struct source *sources;
@@ -217,6 +218,26 @@ static int name_sources(struct merge *merge, char **words, struct pogo_error *er
 	return 0;
 }
 
+static int report(const struct merge *merge, struct pogo_error *err)
+{
+	struct jsonw json;
+	jsonw_init(&json, 2);
+	jsonw_open(&json, NULL, '{');
+	jsonw_open(&json, "inputs", '[');
+	for (int i = 0; i < merge->count; i++) {
+		const struct source *source = &merge->sources[i];
+		uint64_t bytes = 0;
+		for (size_t r = 0; r < source->range_count; r++)
+			bytes += source->ranges[r].end - source->ranges[r].addr;
+		jsonw_open(&json, NULL, '{');
+		jsonw_str(&json, "path", source->path);
+		jsonw_int(&json, "bytes", (int64_t)bytes);
+		jsonw_close(&json, '}');
+	}
+	jsonw_close(&json, ']');
+	return edit_report(&json, merge->output, &merge->result, &merge->writing, err);
+}
+
 static int merge_all(struct merge *merge, char **words, struct pogo_error *err)
 {
 	if (name_sources(merge, words, err) != 0)
@@ -224,9 +245,9 @@ static int merge_all(struct merge *merge, char **words, struct pogo_error *err)
 	for (int i = 0; i < merge->count; i++)
 		if (read_source(merge, words[i], &merge->sources[i], err) != 0 || join_source(merge, i, err) != 0)
 			return -1;
-	if (check_part(merge, err) != 0)
+	if (check_part(merge, err) != 0 || edit_write(merge->output, &merge->result, &merge->writing, err) != 0)
 		return -1;
-	return format_write_file(merge->output, &merge->result, &merge->writing, err);
+	return merge->json ? report(merge, err) : 0;
 }
 
 int cmd_merge(int argc, char **argv, struct pogo_error *err)
@@ -239,6 +260,7 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 		{"part", 0, &merge.part, NULL},		{"overlap", 0, &overlap, NULL},
 		{"start", 0, &start, NULL},		{"configs", 0, &merge.configs, NULL},
 		{"to-format", 0, &merge.writing.format, NULL}, {"to", 0, &merge.writing.format, NULL},
+		{"to-family", 0, &merge.writing.family, NULL}, {"json", 0, NULL, &merge.json},
 		FORMAT_READ_SPECS(merge.reading),
 		{NULL, 0, NULL, NULL},
 	};
@@ -246,8 +268,8 @@ int cmd_merge(int argc, char **argv, struct pogo_error *err)
 		return -1;
 	if (want_help)
 		return cmd_print(help, err);
-	if (merge.output == NULL)
-		return pogo_fail(err, POGO_INPUT, "merge needs -o OUT");
+	if (edit_need_output(merge.output, merge.json, "merge", err) != 0)
+		return -1;
 	if (merge.count == 0)
 		return pogo_fail(err, POGO_INPUT, "merge needs at least one file");
 	if (read_rules(&merge, overlap, start, err) != 0)

@@ -263,7 +263,7 @@ static bool has_place(const char *pattern)
 static int write_units(struct serial_job *job, char **argv, int count, struct pogo_error *err)
 {
 	struct edit_job *common = &job->common;
-	if (edit_need_output(common, "serial", err) != 0 || read_field(job, err) != 0 ||
+	if (edit_need_output(common->output, common->json, "serial", err) != 0 || read_field(job, err) != 0 ||
 	    read_values(job, err) != 0)
 		return -1;
 	if (job->count > 1 && !has_place(common->output))

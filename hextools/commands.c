@@ -15,13 +15,13 @@ struct command {
 static const struct command commands[] = {
 	{"boot", cmd_boot},
 	{"check", cmd_check},
+	{"convert", cmd_convert},
 	{"crc", cmd_crc},
 	{"crop", cmd_crop},
 	{"diff", cmd_diff},
 	{"dump", cmd_dump},
 	{"exclude", cmd_exclude},
 	{"fill", cmd_fill},
-	{"convert", cmd_convert},
 	{"fuses", cmd_fuses},
 	{"info", cmd_info},
 	{"merge", cmd_merge},
@@ -97,7 +97,10 @@ static int dispatch(int argc, char **argv, struct pogo_error *err)
 			return commands[i].run(argc - 2, argv + 2, err);
 	if (*word == '\0')
 		return pogo_fail(err, POGO_INPUT, "which command? info, merge or release; see --help");
-	return pogo_fail(err, POGO_INPUT, "unknown command \"%.40s\"; see --help", word);
+	char known[300] = "";
+	for (size_t i = 0, used = 0; i < sizeof commands / sizeof commands[0]; i++)
+		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", commands[i].name);
+	return pogo_fail(err, POGO_INPUT, "unknown command \"%.40s\", there are %s; see --help", word, known);
 }
 
 int pogo_hex_run(int argc, char **argv)

@@ -45,6 +45,16 @@ static size_t first_touching(const struct hex_image *image, uint64_t addr)
 	return low;
 }
 
+const char *hex_segment_memory(const struct hex_segment *segment)
+{
+	static const char *const names[] = {"EEPROM", "fuses", "lock bits", "signature", "user signatures"};
+	uint64_t offset = (uint64_t)segment->addr - AVR_EEPROM_BASE, page = offset / AVR_PAGE;
+	if (segment->addr < AVR_EEPROM_BASE || page >= sizeof names / sizeof names[0] ||
+	    (offset + segment->len - 1) / AVR_PAGE != page)
+		return NULL;
+	return names[page];
+}
+
 const struct hex_segment *hex_image_from(const struct hex_image *image, uint32_t addr)
 {
 	size_t i = first_touching(image, (uint64_t)addr + 1);

@@ -9,10 +9,16 @@
 
 /* A memory image: a sorted map of non-overlapping, non-touching segments over 32-bit addresses.
  * Memory follows the data, never the span. Addresses are byte addresses; AVR memories other than
- * flash stand where avr-gcc puts them (EEPROM at 0x810000). Visible so that readers can walk it;
+ * flash stand where avr-gcc puts them (avr-libc, section names of <avr/eeprom.h>, <avr/fuse.h>, <avr/lock.h>,
+ * <avr/signature.h>). Visible so that readers can walk it;
  * only image.c and builder.c write it. Owner: whoever called init; finish frees the bytes (safe when zeroed). */
 
 #define AVR_EEPROM_BASE 0x810000u
+#define AVR_FUSE_BASE 0x820000u
+#define AVR_LOCK_BASE 0x830000u
+#define AVR_SIGNATURE_BASE 0x840000u
+#define AVR_USER_SIGNATURE_BASE 0x850000u
+#define AVR_PAGE 0x10000u /* so much room each of them has */
 
 /* How many digits an address has in a message: 0x07000, 0x810000, 0x08002000. */
 static inline int hex_digits(uint64_t address)
@@ -64,6 +70,10 @@ int hex_image_absorb(struct hex_image *to, struct hex_image *from, enum hex_over
 
 /* Copies [addr, addr + len) out, holes filled with `fill`; returns how many bytes were data. */
 size_t hex_image_read(const struct hex_image *image, uint32_t addr, uint8_t *out, size_t len, uint8_t fill);
+
+/* The AVR memory in which all of a segment lies, as a word ("EEPROM", "fuses", "lock bits", "signature",
+ * "user signatures"); NULL: flash, or no AVR. */
+const char *hex_segment_memory(const struct hex_segment *segment);
 
 /* First segment that ends above addr, or NULL: the start of every walk over a range. */
 const struct hex_segment *hex_image_from(const struct hex_image *image, uint32_t addr);

@@ -24,7 +24,7 @@ static void help_and_usage(void **state)
 	static const char *const commands[] = {"info", "merge", "release"};
 	for (size_t i = 0; i < 3; i++)
 		assert_said(run(commands[i], "--help"), commands[i]);
-	assert_failed(run("frobnicate"), 2, "unknown command \"frobnicate\"", 0);
+	assert_failed(run("frobnicate"), 2, "unknown command \"frobnicate\", there are boot, check, convert,", 0);
 	assert_failed(run("info"), 2, "at least one", 0);
 	assert_failed(run("info", "--wrong"), 2, "unknown option \"--wrong\"", 0);
 	assert_failed(run("merge", "x.hex"), 2, "-o OUT", 0);
@@ -44,6 +44,11 @@ static void info(void **state)
 	assert_non_null(strstr(out_text, "\"start\": 28672"));
 	assert_non_null(strstr(out_text, "\"known\": null"));
 	assert_int_equal(run_from(APP, "info", "-"), 0);
+	/* A production file's memories have names, and no holes between them. */
+	assert_said(run("info", "fixtures/images/formats/avr-production.elf"), "3 bytes, fuses\n");
+	assert_non_null(strstr(out_text, "1 bytes, EEPROM\n  range    0x820000"));
+	assert_said(run("info", "--json", "fixtures/images/formats/avr-production.elf"), "\"memory\": \"lock bits\"");
+	assert_non_null(strstr(out_text, "\"memory\": null"));
 	assert_failed(run("info", APP, "no/such.hex"), 2, "no/such.hex", 0);
 	assert_failed(run("info", "fixtures/images/bad/digit-g.hex"), 2, "digit-g.hex:2:13:", 0);
 	int code = run_with(&(struct run_with){.output = "/dev/full"}, (const char *const[]){"info", APP, NULL});
@@ -75,6 +80,23 @@ static void merge_rules(void **state)
 	assert_failed(run("merge", "-o", "@p", "@a@12x"), 2, "offset \"12x\"", 4);
 	assert_failed(run("merge", "-o", "@p", "--part", "atmega32u4", "@a@0x7FFF"), 1,
 		      "0x08000-0x08000 lies outside", 4);
+}
+
+/* What it says to machines, and what a format has no place for. */
+static void merge_reports(void **state)
+{
+	(void)state;
+	put("@a", HEX_A);
+	put("@c", ":040010000102030" "4E2\n:040000050000700087\n:00000001FF\n");
+	assert_said(run("merge", "--json", "-o", "@o", "@a", "@c"), "\"first\": 0,\n  \"last\": 19,");
+	assert_non_null(strstr(out_text, "/c\",\n      \"bytes\": 4\n"));
+	assert_non_null(strstr(out_text, "\"digest\": \""));
+	assert_string_equal(err_text, "");
+	assert_failed(run("merge", "--json", "-o", "-", "@a"), 2, "two outputs", 3);
+	assert_int_equal(run("merge", "--to-format", "binary", "-o", "@o", "@a", "@c"), 0);
+	assert_non_null(strstr(err_text, "start address 00007000 is left out, raw binary"));
+	assert_failed(run("merge", "--to-format", "uf2", "-o", "@o", "@a"), 2, "needs the chip's family", 3);
+	assert_int_equal(run("merge", "--to-format", "uf2", "--to-family", "RP2040", "-o", "@o", "@a"), 0);
 }
 
 static void merge_start_records(void **state)
@@ -205,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(help_and_usage, setup, teardown),
 		cmocka_unit_test_setup_teardown(info, setup, teardown),
 		cmocka_unit_test_setup_teardown(merge_rules, setup, teardown),
+		cmocka_unit_test_setup_teardown(merge_reports, setup, teardown),
 		cmocka_unit_test_setup_teardown(merge_start_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_output_survives_a_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(inputs_are_not_written_over, setup, teardown),
