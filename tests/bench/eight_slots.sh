@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Eight slots, five boards each: everything on every chip is the release, every serial its own.
+# Eight slots, five boards each: everything on every chip is the release, every serial its own. Then one board in each of
+# sixty-four, of every kind and firmware.
 cd "$(dirname "$0")/../.." && . tests/lib/line.sh
 
 ok "release" release
@@ -21,4 +22,13 @@ check_eq "every attempt has its steps" "$(sql "select count(*) from attempts a w
 "$BUILD"/pogo-yield summary --db "$db" --json >"$work/summary.json"
 ok "summary --json is JSON" jq -e . "$work/summary.json"
 ok "one unit's life" "$BUILD"/pogo-yield unit KB000007 --db "$db"
+
+db=$work/mixed.db
+ok "bench of sixty-four" bench_start --slots 64 --timing fast --operator auto --boards 1 --hand-ms 20 --pod \
+  "usbasp*16,usbasp:2009*4,usbasp:2007*4,usbasp:lc*4,usbasp:nr*4,usbtiny*10,usbtiny:1.05*2,avrispmk2:genuine*10,avrispmk2:lufa*10"
+"$BUILD"/pogo-station run "$work/line.cfg" --db "$db" --bench "$url" --ui plain --events "$watch" --operator test --count 64 >"$work/run.out" 2>&1
+check_eq "all of them pass" $? 0
+ok "the bench ends" bench_stop
+check_eq "sixty-four chips equal the release, no rule broken" "$(judge | tail -n 1)" "judged: 64 boards, 64 compared, 0 defects"
+check_eq "sixty-four serials" "$(sql "select count(distinct text) from serials where state='COMMITTED'")" 64
 finish
