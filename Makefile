@@ -104,13 +104,19 @@ $(BUILD)/tests/bench/judge: $(BUILD)/obj/tests/bench/judge.o $(libhex)
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lconfig -lelf -ljansson
 
+# Other people's firmware under simavr, with the bench's chips on its pins.
+$(BUILD)/tests/peers/arduinoisp: $(BUILD)/obj/tests/peers/arduinoisp.o $(libbench) $(libhex)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LD    $@")
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(bench_libs) $(hex_libs) -lm
+
 # The library alone, beside what it is measured against.
 $(BUILD)/tests/perf/speed: $(BUILD)/obj/tests/perf/speed.o $(libhex)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lconfig -lelf -ljansson
 
-test_programs := $(unit_tests) $(BUILD)/tests/bench/judge $(BUILD)/tests/perf/speed
+test_programs := $(unit_tests) $(BUILD)/tests/bench/judge $(BUILD)/tests/perf/speed $(if $(have_simavr),$(BUILD)/tests/peers/arduinoisp)
 
 # Each target first sees to the packages it needs; the script does nothing when all are there.
 deps:

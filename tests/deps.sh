@@ -3,6 +3,9 @@
 # why, installs it with apt (sudo when not root), does nothing when all is there.
 set -euo pipefail
 
+# Not here: packages that a test only downloads and unpacks, a kernel (tests/usb/machine.sh) and the Arduino IDE with
+# its sketches (tests/peers/test_arduinoisp.sh).
+#
 # group, probe, Debian/Ubuntu package, why. A probe is cmd:PROGRAM, pc:PKG-CONFIG-NAME or file:PATH.
 table='
 build cmd:cc            gcc               compiles everything
