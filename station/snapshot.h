@@ -11,7 +11,7 @@
 /* What the station looks like right now: absorbed from events, drawn by every view. */
 
 struct slot_snapshot {
-	char name[16], port[40];
+	char name[16], port[64];
 	enum slot_state state;
 	enum slot_step step;
 	uint32_t done, total;

@@ -11,7 +11,7 @@ enum { STATION_SLOTS = 64 };
 
 struct slot_place {
 	char name[16];   /* what stands on the jig: "1", "A3" */
-	char port[40];   /* USB port path, "1-4.2" */
+	char port[64];   /* USB port path, "1-4.2", or the device file of a serial line, "/dev/ttyS0" */
 	char kind[16];   /* programmer kind, "usbasp"; "" = whatever is there and known */
 };
 

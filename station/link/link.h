@@ -24,7 +24,7 @@ enum link_status { /* negated as results */
 enum hub_kind { HUB_UNKNOWN, HUB_ROOT, HUB_SINGLE_TT, HUB_MULTI_TT };
 
 struct usb_identity {
-	char path[40]; /* "BUS-PORT.PORT…", the server's bus id, or the device file of a fixed serial line */
+	char path[64]; /* "BUS-PORT.PORT…", the server's bus id, or the device file of a fixed serial line */
 	uint16_t vendor, product, release; /* release = bcdDevice */
 	uint8_t speed;                     /* 1 low, 2 full, 3 high (USB/IP numbers) */
 	enum hub_kind hub;                 /* that it is plugged into */
@@ -95,6 +95,9 @@ struct host {
 
 /* A fixed serial line, "/dev/ttyS0" or a pty; of no host. Results as of open; *identity gets the path. */
 int link_serial_open(const char *device, struct link **link, struct usb_identity *identity, struct pogo_error *err);
+
+/* A host where nothing is ever plugged: for a station of fixed serial lines on a machine without USB. */
+int host_none_create(struct host **out, struct pogo_error *err);
 
 /* This machine's USB. One thread inside owns libusb's events. */
 int host_libusb_create(struct host **out, struct pogo_error *err);

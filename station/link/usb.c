@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <libusb.h>
 
 #include "station/link/descriptor.h"
+#include "station/link/usb_tty.h"
 
 /* This machine's USB. One thread per host runs libusb_handle_events; a slot thread submits a
  * transfer and waits on a condition until the callback, run by the event thread, says that it is
@@ -20,6 +22,8 @@ enum {
 	LEFT_MS = 300, /* an unplugged device fails with a bus error first; the kernel needs this to
 	                  notice */
 	STRINGS_MS = 500,
+	SETTLE_MS = 2000, /* after plugging: the kernel's driver makes the tty, then udev gives it its group */
+	SETTLE_STEP_US = 20 * 1000,
 	EVENT_TICK_S = 1,
 	MAX_PORTS = 7,
 };
@@ -36,6 +40,7 @@ struct usb_host {
 	pthread_cond_t changed;
 	bool stop;
 	unsigned generation;    /* counts arrivals, departures and wakes */
+	int64_t plugged_at;     /* clock_now() of the last arrival; in the beginning, of creation */
 	struct usb_link *links; /* open ones, to tell each when its device leaves */
 };
 
@@ -106,6 +111,8 @@ static int LIBUSB_CALL on_hotplug(libusb_context *usb, libusb_device *device,
 				link->gone = true;
 				pthread_cond_broadcast(&link->finished);
 			}
+	if (event == LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED)
+		host->plugged_at = clock_now();
 	host->generation++;
 	pthread_cond_broadcast(&host->changed);
 	pthread_mutex_unlock(&host->lock);
@@ -484,6 +491,7 @@ static int usb_list(struct host *base, struct usb_identity *out, size_t room, bo
 		if ((size_t)found < room) {
 			if (with_strings)
 				try_strings(host, devices[i], &strings, &id);
+			usb_tty_of(USB_TTY_SYSFS, id.path, id.tty, sizeof id.tty);
 			out[found] = id;
 		}
 		found++;
@@ -522,6 +530,73 @@ static int usb_open(struct host *base, const char *path, struct link **out,
 	}
 	libusb_free_device_list(devices, 1);
 	return result;
+}
+
+/* ---- serial lines ----------------------------------------------------------------------- */
+
+/* 0 = nothing is plugged there, 1 and its ids, -1 and *err. */
+static int find_plugged(struct usb_host *host, const char *path, struct usb_identity *id, struct pogo_error *err)
+{
+	libusb_device **devices;
+	int count = get_devices(host, &devices, err), found = 0;
+	struct device_strings strings;
+
+	if (count < 0)
+		return -1;
+	for (int i = 0; i < count && !found; i++)
+		found = identify(devices[i], id, &strings) && strcmp(id->path, path) == 0;
+	libusb_free_device_list(devices, 1);
+	return found;
+}
+
+/* The tty of a device that has just come is made by the kernel's driver after the device itself, and may be opened only
+ * when udev has seen it too. False: there is none; one that must not be opened is left to the opening, which says why. */
+static bool await_tty(struct usb_host *host, const char *path, char *tty, size_t room)
+{
+	pthread_mutex_lock(&host->lock);
+	deadline_t deadline = host->plugged_at + SETTLE_MS * 1000000LL;
+	pthread_mutex_unlock(&host->lock);
+	for (;;) {
+		bool found = usb_tty_of(USB_TTY_SYSFS, path, tty, room);
+		if ((found && access(tty, R_OK | W_OK) == 0) || deadline_left_ms(deadline) == 0)
+			return found;
+		clock_sleep_us(SETTLE_STEP_US);
+	}
+}
+
+static int usb_open_serial(struct host *base, const char *path, struct link **out, struct usb_identity *identity,
+                           struct pogo_error *err)
+{
+	struct usb_host *host = (struct usb_host *)base;
+	struct usb_identity id, line;
+	char now[sizeof id.tty];
+	int found = find_plugged(host, path, &id, err);
+
+	if (found <= 0)
+		return found < 0 ? -1 : 1;
+	if (!await_tty(host, path, id.tty, sizeof id.tty)) {
+		if (find_plugged(host, path, &id, NULL) == 0)
+			return 1;
+		return pogo_fail(err, POGO_INPUT,
+		                 "the USB device %04x:%04x at port %s is no serial line: the kernel has no tty of it; plug a "
+		                 "serial programmer there, or correct the station file",
+		                 id.vendor, id.product, path);
+	}
+	/* Somebody's terminal need not know of locks: to open its line would be to speak into it. */
+	if (usb_tty_is_open(id.tty))
+		return pogo_fail(err, POGO_SYSTEM, "the serial line %s at port %s is in use: end the program that has it open",
+		                 id.tty, path);
+	int result = link_serial_open(id.tty, out, &line, err);
+	if (result != 0)
+		return result;
+	/* Replugged meanwhile, the name may be another device's. */
+	if (!usb_tty_of(USB_TTY_SYSFS, path, now, sizeof now) || strcmp(now, id.tty) != 0) {
+		(*out)->ops->close(*out);
+		return 1;
+	}
+	usb_tty_identity(USB_TTY_SYSFS, path, &id);
+	*identity = id;
+	return 0;
 }
 
 /* ---- host ------------------------------------------------------------------------------- */
@@ -575,6 +650,7 @@ static void usb_destroy(struct host *base)
 static const struct host_ops usb_host_ops = {
         .list = usb_list,
         .open = usb_open,
+        .open_serial = usb_open_serial,
         .wait_change = usb_wait_change,
         .wake = usb_wake,
         .destroy = usb_destroy,
@@ -600,6 +676,7 @@ int host_libusb_create(struct host **out, struct pogo_error *err)
 	if (host == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
 	host->base.ops = &usb_host_ops;
+	host->plugged_at = clock_now();
 	int failed = libusb_init(&host->usb);
 	if (failed != 0) {
 		free(host);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "station/link/descriptor.h"
+#include "station/link/line_over_usb.h"
 #include "station/link/socket.h"
 #include "station/link/usbip_wire.h"
 
@@ -533,6 +534,23 @@ static int usbip_open(struct host *base, const char *path, struct link **out,
 	return 0;
 }
 
+/* No kernel of ours sees these devices, so nobody made a tty of them. */
+static int usbip_open_serial(struct host *base, const char *path, struct link **out,
+                             struct usb_identity *identity, struct pogo_error *err)
+{
+	struct link *usb = NULL;
+	int result = usbip_open(base, path, &usb, identity, err);
+
+	if (result != 0)
+		return result;
+	result = line_over_usb_open(usb, identity, out, deadline_in_ms(SET_UP_MS), err);
+	if (result == 0)
+		return 0;
+	bool gone = ((struct usbip_link *)usb)->gone;
+	usbip_close(usb);
+	return gone && !is_listed((struct usbip_host *)base, path) ? 1 : result;
+}
+
 /* ---- host ------------------------------------------------------------------------------- */
 
 static void usbip_wait_change(struct host *base, deadline_t deadline)
@@ -574,6 +592,7 @@ static void usbip_destroy(struct host *base)
 static const struct host_ops usbip_host_ops = {
         .list = usbip_list,
         .open = usbip_open,
+        .open_serial = usbip_open_serial,
         .wait_change = usbip_wait_change,
         .wake = usbip_wake,
         .destroy = usbip_destroy,
