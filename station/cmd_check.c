@@ -8,8 +8,8 @@
 #include "hextools/conf.h"
 #include "hextools/fuses.h"
 #include "station/chip/chip.h"
+#include "station/place.h"
 #include "station/recipe.h"
-#include "station/station_file.h"
 
 static const char help[] =
         "usage: pogo-station check RECIPE [--station FILE] [--configs DIR]\n"
@@ -134,8 +134,8 @@ static int check_station(const char *path, struct pogo_error *err)
 		return -1;
 	printf("station    %s, %zu slots\n", file.station, file.slot_count);
 	for (size_t i = 0; i < file.slot_count; i++)
-		printf("           slot %-8s port %-12s %s\n", file.slots[i].name,
-		       file.slots[i].port,
+		printf("           slot %-8s %s %-12s %s\n", file.slots[i].name,
+		       place_is_line(&file.slots[i]) ? "line" : "port", file.slots[i].port,
 		       file.slots[i].kind[0] != '\0' ? file.slots[i].kind : "any known programmer");
 	return 0;
 }

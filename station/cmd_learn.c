@@ -10,40 +10,49 @@
 #include <unistd.h>
 
 #include "station/station.h"
-#include "station/station_file.h"
 
 enum { DEVICES = 256, LOOK_MS = 300 };
 
-static const char help[] = "usage: pogo-station learn STATION [--slots N] [--bench URL]\n"
-                           "\n"
-                           "Writes a station file by plugging: plug the programmer of slot 1, then "
-                           "that of slot 2, and so\n"
-                           "on. Programmers of one kind look all alike; what tells them apart is "
-                           "the USB port. One that is\n"
-                           "plugged already: unplug it and plug it again. Enter (or `done` and "
-                           "Enter) ends, or N slots.\n"
-                           "\n"
-                           "A station file that is there already keeps its name and no_board_s; "
-                           "its slots are replaced\n"
-                           "at the end. Ctrl-C leaves it as it was.\n"
-                           "\n"
-                           "Exit code: 0 the file is written; 1 no slot was taught, nothing is "
-                           "written; 2 wrong words\n"
-                           "or a file that is no station file; 3 the system failed.\n";
+static const char help[] =
+        "usage: pogo-station learn STATION [--slots N] [--programmer KIND] [--bench URL]\n"
+        "\n"
+        "Writes a station file by plugging: plug the programmer of slot 1, then that of slot 2, and so\n"
+        "on. Programmers of one kind look all alike; what tells them apart is the USB port. One that is\n"
+        "plugged already: unplug it and plug it again. Enter (or `done` and Enter) ends, or N slots.\n"
+        "\n"
+        "--programmer KIND takes whatever is plugged for that kind, unless it is another known one: for\n"
+        "serial programmers (stk500v1, buspirate) on boards whose USB id says nothing.\n"
+        "\n"
+        "A station file that is there already keeps its name and no_board_s; its slots are replaced\n"
+        "at the end. Ctrl-C leaves it as it was.\n"
+        "\n"
+        "Exit code: 0 the file is written; 1 no slot was taught, nothing is written; 2 wrong words\n"
+        "or a file that is no station file; 3 the system failed.\n";
 
 struct lesson {
 	struct host *host;
 	struct station_file file;
 	size_t wanted; /* slots; STATION_SLOTS = until the person ends it */
+	const char *kind; /* of what tells nothing of itself; "" = leave that alone */
 	bool stdin_open;
 	int count; /* of before */
 	struct usb_identity before[DEVICES], now[DEVICES];
 };
 
-static bool is_in(const struct usb_identity *list, int count, const char *path)
+/* The same thing at the same port: a board that starts in its boot loader comes back as another. NULL: it is new. */
+static const struct usb_identity *seen_before(const struct lesson *lesson, const struct usb_identity *device)
 {
-	for (int i = 0; i < count; i++)
-		if (strcmp(list[i].path, path) == 0)
+	for (int i = 0; i < lesson->count; i++)
+		if (strcmp(lesson->before[i].path, device->path) == 0 && lesson->before[i].vendor == device->vendor &&
+		    lesson->before[i].product == device->product)
+			return &lesson->before[i];
+	return NULL;
+}
+
+static bool was_plugged(const struct lesson *lesson, const char *path)
+{
+	for (int i = 0; i < lesson->count; i++)
+		if (strcmp(lesson->before[i].path, path) == 0)
 			return true;
 	return false;
 }
@@ -76,6 +85,27 @@ static void teach(struct lesson *lesson, const struct usb_identity *device, cons
 	ask_next(lesson);
 }
 
+/* NULL: it is no programmer that anybody knows of. */
+static const char *kind_of(const struct lesson *lesson, const struct usb_identity *device)
+{
+	const struct programmer_driver *driver = programmer_match(device);
+
+	if (driver == NULL && lesson->kind[0] != '\0')
+		driver = place_programmer_for(lesson->kind, device);
+	return driver != NULL ? driver->kind : NULL;
+}
+
+/* A serial line of no known id is no slot by itself; its tty comes a moment after the device. */
+static void hint(const struct usb_identity *device, const struct usb_identity *before)
+{
+	if (device->tty[0] == '\0' || (before != NULL && before->tty[0] != '\0'))
+		return;
+	printf("at port %s is a serial line, %s of the USB device %04x:%04x, which may be anything; if it is a programmer, say "
+	       "which with --programmer\n",
+	       device->path, device->tty, device->vendor, device->product);
+	fflush(stdout);
+}
+
 /* What has come since the last look. */
 static int look(struct lesson *lesson, struct pogo_error *err)
 {
@@ -86,14 +116,14 @@ static int look(struct lesson *lesson, struct pogo_error *err)
 	if (count > DEVICES)
 		count = DEVICES;
 	for (int i = 0; i < count && lesson->file.slot_count < lesson->wanted; i++) {
-		const struct usb_identity *device = &lesson->now[i];
-		const struct programmer_driver *driver = programmer_match(device);
-		if (driver == NULL || is_in(lesson->before, lesson->count, device->path))
-			continue;
-		if (is_taught(&lesson->file, device->path))
+		const struct usb_identity *device = &lesson->now[i], *before = seen_before(lesson, device);
+		const char *kind = kind_of(lesson, device);
+		if (kind == NULL)
+			hint(device, before);
+		else if (before == NULL && !is_taught(&lesson->file, device->path))
+			teach(lesson, device, kind);
+		else if (before == NULL && !was_plugged(lesson, device->path))
 			printf("port %s is a slot already\n", device->path);
-		else
-			teach(lesson, device, driver->kind);
 	}
 	memcpy(lesson->before, lesson->now, sizeof lesson->before);
 	lesson->count = count;
@@ -184,7 +214,7 @@ static int run_lesson(struct lesson *lesson, struct pogo_error *err)
 	return 0;
 }
 
-static int learn(const char *path, const char *url, size_t wanted)
+static int learn(const char *path, const char *url, const char *kind, size_t wanted)
 {
 	struct lesson *lesson = calloc(1, sizeof *lesson);
 	struct pogo_error err = {.kind = POGO_SYSTEM, .text = "no memory to learn a station"};
@@ -193,9 +223,10 @@ static int learn(const char *path, const char *url, size_t wanted)
 	if (lesson == NULL)
 		return cmd_fail(&err);
 	lesson->wanted = wanted;
+	lesson->kind = kind;
 	lesson->stdin_open = true;
 	if (begin_file(lesson, path, &err) == 0 &&
-	    station_host_create(url, &lesson->host, &err) == 0) {
+	    station_host_create(url, NULL, &lesson->host, &err) == 0) {
 		result = run_lesson(lesson, &err);
 		lesson->host->ops->destroy(lesson->host);
 	}
@@ -207,11 +238,12 @@ int cmd_learn(int argc, char **argv)
 {
 	static const struct option options[] = {
 	        {"slots", required_argument, NULL, 'n'},
+	        {"programmer", required_argument, NULL, 'p'},
 	        {"bench", required_argument, NULL, 'b'},
 	        {"help", no_argument, NULL, 'h'},
 	        {0},
 	};
-	const char *url = NULL;
+	const char *url = NULL, *kind = "";
 	uint64_t wanted = STATION_SLOTS;
 	int opt;
 
@@ -221,6 +253,11 @@ int cmd_learn(int argc, char **argv)
 			if (!cmd_number(optarg, 1, STATION_SLOTS, &wanted))
 				return cmd_usage("learn", "--slots %s is not a number from 1 to %d",
 				                 optarg, STATION_SLOTS);
+			break;
+		case 'p':
+			kind = optarg;
+			if (programmer_find(kind) == NULL)
+				return cmd_usage("learn", "--programmer \"%s\" is no kind of programmer", kind);
 			break;
 		case 'b':
 			url = optarg;
@@ -236,5 +273,5 @@ int cmd_learn(int argc, char **argv)
 		return cmd_usage("learn", "%s",
 		                 argc == optind ? "which station file?"
 		                                : "one station file, not several");
-	return learn(argv[optind], url, (size_t)wanted);
+	return learn(argv[optind], url, kind, (size_t)wanted);
 }

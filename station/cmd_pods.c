@@ -7,61 +7,61 @@
 #include <string.h>
 
 #include "hextools/jsonw.h"
+#include "station/link/usb_tty.h"
 #include "station/station.h"
-#include "station/station_file.h"
 
-enum { DEVICES = 256, OPEN_MS = 3000 };
+enum { DEVICES = 256 };
 
 static const char help[] =
         "usage: pogo-station pods [--bench URL] [--station FILE] [--json]\n"
         "\n"
         "Lists the programmers that are plugged: port, kind, firmware, what they can do, the hub\n"
         "that they hang on, SCK steps, and the slot that the station file gives them. One that a\n"
-        "running line uses is left alone and listed as in use.\n"
+        "running line uses is left alone and listed as in use. A serial line is asked only when the\n"
+        "station file names its kind, or its USB id is that of a board that usually is a programmer;\n"
+        "opening resets some boards. Other serial lines are listed and not opened.\n"
         "\n"
         "Exit code: 0 done; 1 no known programmer is plugged; 2 wrong words or files; 3 a device\n"
         "cannot be opened.\n";
 
 struct pod {
-	struct usb_identity identity;
-	const char *kind;
-	char slot[16]; /* "" = none */
+	struct usb_identity identity; /* path: as the station file would name it */
+	char usb_port[64];            /* of the device, also behind a fixed line; "" = none, or not known */
+	char kind[16];                /* "" = a serial line that nobody knows: not asked */
+	char slot[16];                /* "" = none */
 	bool in_use;
 	char trouble[600]; /* "" = open worked and info is filled */
 	struct programmer_info info;
 };
 
-static void ask_pod(struct host *host, struct pod *pod, const struct programmer_driver *driver)
+/* False: not for the list. It is a fixed line that is not there, or its strings say that it is nobody's, and no slot's. */
+static bool ask_pod(struct host *host, struct pod *pod, const struct slot_place *place)
 {
-	struct link *link = NULL;
 	struct programmer *programmer = NULL;
+	struct usb_identity identity;
 	struct pogo_error err = {.text = ""};
-	struct fault fault = {.text = ""};
-	struct usb_identity identity = pod->identity;
-	int got = host->ops->open(host, pod->identity.path, &link, &identity, &err);
+	int got = place_open(place, host, place_programmer_for, &programmer, &identity, &err);
 
+	snprintf(pod->slot, sizeof pod->slot, "%s", place->name);
 	if (got != 0) {
-		snprintf(pod->trouble, sizeof pod->trouble, "%s",
-		         got > 0 ? "was unplugged meanwhile" : err.text);
+		snprintf(pod->trouble, sizeof pod->trouble, "%s", got > 0 ? "was unplugged meanwhile" : err.text);
 		pod->in_use = got < 0 && strstr(err.text, "in use") != NULL;
-		return;
+		return got > 0 ? !place_is_line(place) : err.kind != POGO_INPUT || place->name[0] != '\0';
 	}
+	memcpy(identity.path, pod->identity.path, sizeof identity.path);
+	identity.hub = pod->identity.hub;
 	pod->identity = identity;
-	if (driver->open(link, &identity, &programmer, deadline_in_ms(OPEN_MS), &fault) != 0) {
-		link->ops->close(link);
-		snprintf(pod->trouble, sizeof pod->trouble, "%s", fault.text);
-		return;
-	}
 	pod->info = programmer->info;
-	driver->close(programmer);
+	programmer->driver->close(programmer);
+	return true;
 }
 
-static const char *slot_at(const struct station_file *file, const char *port)
+static const struct slot_place *place_at(const struct station_file *file, const char *port)
 {
 	for (size_t i = 0; i < file->slot_count; i++)
 		if (strcmp(file->slots[i].port, port) == 0)
-			return file->slots[i].name;
-	return "";
+			return &file->slots[i];
+	return NULL;
 }
 
 static int pod_order(const void *a, const void *b)
@@ -71,26 +71,76 @@ static int pod_order(const void *a, const void *b)
 	return station_port_order(x->identity.path, y->identity.path);
 }
 
+/* The fixed lines of the station file; returns how many of them are there. */
+static int find_lines(struct host *host, const struct station_file *file, struct pod *pods)
+{
+	int found = 0;
+
+	for (size_t i = 0; i < file->slot_count; i++) {
+		const struct slot_place *place = &file->slots[i];
+		struct pod *pod = &pods[found];
+		if (!place_is_line(place))
+			continue;
+		*pod = (struct pod){.in_use = false};
+		if (usb_tty_behind(USB_TTY_SYSFS, place->port, &pod->identity))
+			memcpy(pod->usb_port, pod->identity.path, sizeof pod->usb_port);
+		memcpy(pod->identity.path, place->port, sizeof pod->identity.path);
+		snprintf(pod->identity.tty, sizeof pod->identity.tty, "%s", place->port);
+		memcpy(pod->kind, place->kind, sizeof pod->kind);
+		found += ask_pod(host, pod, place);
+	}
+	return found;
+}
+
+static bool is_found(const struct pod *pods, int count, const char *usb_port)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(pods[i].usb_port, usb_port) == 0)
+			return true;
+	return false;
+}
+
+/* Returns 1 when the device belongs on the list. */
+static int find_pod(struct host *host, const struct station_file *file, const struct usb_identity *device, struct pod *pod)
+{
+	struct slot_place place = {.name = ""};
+	const struct slot_place *named = place_at(file, device->path);
+
+	if (named != NULL)
+		place = *named;
+	memcpy(place.port, device->path, sizeof place.port);
+	const struct programmer_driver *driver = place_programmer_for(place.kind, device);
+	/* What stands in a slot that wants another kind is still what it is. */
+	if (driver == NULL) {
+		place.kind[0] = '\0';
+		driver = programmer_match(device);
+	}
+	if (driver == NULL && device->tty[0] == '\0')
+		return 0;
+	*pod = (struct pod){.identity = *device};
+	memcpy(pod->usb_port, device->path, sizeof pod->usb_port);
+	snprintf(pod->slot, sizeof pod->slot, "%s", place.name);
+	if (driver == NULL) {
+		snprintf(pod->trouble, sizeof pod->trouble, "not opened: any device may be behind a serial line");
+		return 1;
+	}
+	snprintf(pod->kind, sizeof pod->kind, "%s", driver->kind);
+	return ask_pod(host, pod, &place);
+}
+
 static int find_pods(struct host *host, const struct station_file *file, struct pod *pods,
                      struct pogo_error *err)
 {
 	struct usb_identity *plugged = calloc(DEVICES, sizeof *plugged);
-	int found = 0;
 
 	if (plugged == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "no memory for the list of devices");
+	int found = find_lines(host, file, pods);
 	/* Without strings: reading them would open devices that a running line talks to. */
 	int count = host->ops->list(host, plugged, DEVICES, false, err);
-	for (int i = 0; i < count && i < DEVICES; i++) {
-		const struct programmer_driver *driver = programmer_match(&plugged[i]);
-		if (driver == NULL)
-			continue;
-		struct pod *pod = &pods[found++];
-		pod->identity = plugged[i];
-		pod->kind = driver->kind;
-		snprintf(pod->slot, sizeof pod->slot, "%s", slot_at(file, plugged[i].path));
-		ask_pod(host, pod, driver);
-	}
+	for (int i = 0; i < count && i < DEVICES; i++)
+		if (!is_found(pods, found, plugged[i].path))
+			found += find_pod(host, file, &plugged[i], &pods[found]);
 	free(plugged);
 	if (count < 0)
 		return -1;
@@ -116,18 +166,28 @@ static const char *hub_word(enum hub_kind kind)
 	return words[kind];
 }
 
-static void print_place(const struct usb_identity *id)
+static void print_place(const struct pod *pod)
 {
+	const struct usb_identity *id = &pod->identity;
 	static const char *const words[] = {
 	        [HUB_ROOT] = "in a port of the machine itself",
 	        [HUB_SINGLE_TT] = "on a single-TT hub: all slow devices on it share 12 Mbit/s",
 	        [HUB_MULTI_TT] = "on a multi-TT hub",
 	};
 
-	if (id->tty[0] != '\0')
-		printf("             serial line %s\n", id->tty);
+	if (id->tty[0] != '\0' && pod->usb_port[0] != '\0')
+		printf("             serial line %s of the USB device at port %s\n", id->tty, pod->usb_port);
 	if (id->hub != HUB_UNKNOWN)
 		printf("             %s\n", words[id->hub]);
+}
+
+static void name_device(const struct pod *pod, char *text, size_t size)
+{
+	const struct usb_identity *id = &pod->identity;
+
+	text[0] = '\0';
+	if (pod->usb_port[0] != '\0')
+		snprintf(text, size, "%04x:%04x %x.%02x", id->vendor, id->product, id->release >> 8, id->release & 0xffu);
 }
 
 static void print_pod(const struct pod *pod)
@@ -135,9 +195,11 @@ static void print_pod(const struct pod *pod)
 	const struct usb_identity *id = &pod->identity;
 	size_t steps = step_count(&pod->info);
 
-	printf("%-12s %-8s %04x:%04x %x.%02x  %s%s\n", id->path, pod->kind, id->vendor, id->product,
-	       id->release >> 8, id->release & 0xffu, pod->slot[0] != '\0' ? "slot " : "no slot",
-	       pod->slot);
+	char usb[32];
+
+	name_device(pod, usb, sizeof usb);
+	printf("%-12s %-8s %-14s  %s%s\n", id->path, pod->kind[0] != '\0' ? pod->kind : "unknown",
+	       usb[0] != '\0' ? usb : "serial line", pod->slot[0] != '\0' ? "slot " : "no slot", pod->slot);
 	if (pod->in_use)
 		printf("             in use: a running line or another program has it\n");
 	else if (pod->trouble[0] != '\0')
@@ -145,7 +207,7 @@ static void print_pod(const struct pod *pod)
 	else
 		printf("             firmware %s; %s%s%s\n", pod->info.firmware, pod->info.abilities,
 		       pod->info.label[0] != '\0' ? "; serial " : "", pod->info.label);
-	print_place(id);
+	print_place(pod);
 	if (steps == 0)
 		return;
 	printf("             SCK");
@@ -170,17 +232,18 @@ static void json_pod(struct jsonw *json, const struct pod *pod)
 {
 	char usb[32];
 
-	snprintf(usb, sizeof usb, "%04x:%04x %x.%02x", pod->identity.vendor, pod->identity.product,
-	         pod->identity.release >> 8, pod->identity.release & 0xffu);
+	name_device(pod, usb, sizeof usb);
 	jsonw_open(json, NULL, '{');
 	jsonw_str(json, "port", pod->identity.path);
-	jsonw_str(json, "kind", pod->kind);
-	jsonw_str(json, "usb", usb);
+	jsonw_str(json, "kind", pod->kind[0] != '\0' ? pod->kind : NULL);
+	jsonw_str(json, "usb", usb[0] != '\0' ? usb : NULL);
+	jsonw_str(json, "usb_port", pod->usb_port[0] != '\0' ? pod->usb_port : NULL);
 	jsonw_str(json, "hub", hub_word(pod->identity.hub));
 	jsonw_str(json, "tty", pod->identity.tty[0] != '\0' ? pod->identity.tty : NULL);
 	jsonw_str(json, "slot", pod->slot[0] != '\0' ? pod->slot : NULL);
 	jsonw_str(json, "status",
 	         pod->in_use               ? "in use"
+	         : pod->kind[0] == '\0'    ? "unknown"
 	         : pod->trouble[0] != '\0' ? "error"
 	                                   : "ready");
 	if (pod->trouble[0] != '\0') {
@@ -213,11 +276,28 @@ static int print_json(const struct pod *pods, int count)
 	return ok ? 0 : POGO_SYSTEM;
 }
 
+/* The exit code that the list means. */
+static int judge(const struct pod *pods, int count)
+{
+	int known = 0, code = 0;
+
+	for (int i = 0; i < count; i++) {
+		known += pods[i].kind[0] != '\0';
+		if (pods[i].kind[0] != '\0' && pods[i].trouble[0] != '\0' && !pods[i].in_use)
+			code = POGO_SYSTEM;
+	}
+	if (known > 0)
+		return code;
+	fprintf(stderr, "pogo-station: no known programmer is plugged; plug one, or name where they are "
+	                "with --bench usbip://HOST\n");
+	return POGO_NO;
+}
+
 static int show_pods(struct host *host, const struct station_file *file, bool as_json)
 {
 	struct pogo_error err = {.kind = POGO_SYSTEM,
 	                         .text = "no memory for the list of programmers"};
-	struct pod *pods = calloc(DEVICES, sizeof *pods);
+	struct pod *pods = calloc(DEVICES + STATION_SLOTS, sizeof *pods);
 	int code = 0;
 
 	if (pods == NULL)
@@ -234,16 +314,9 @@ static int show_pods(struct host *host, const struct station_file *file, bool as
 			print_pod(&pods[i]);
 		print_missing(file, pods, count);
 	}
-	for (int i = 0; i < count; i++)
-		if (pods[i].trouble[0] != '\0' && !pods[i].in_use)
-			code = POGO_SYSTEM;
-	if (count == 0) {
-		fprintf(stderr, "pogo-station: no known programmer is plugged; plug one, or name where they are "
-		                "with --bench usbip://HOST\n");
-		code = POGO_NO;
-	}
+	int verdict = judge(pods, count);
 	free(pods);
-	return code;
+	return verdict != 0 ? verdict : code;
 }
 
 int cmd_pods(int argc, char **argv)
@@ -285,7 +358,7 @@ int cmd_pods(int argc, char **argv)
 	struct pogo_error err = {.kind = POGO_SYSTEM, .text = ""};
 	if (station_path != NULL && station_file_load(station_path, &file, &err) != 0)
 		return cmd_fail(&err);
-	if (station_host_create(url, &host, &err) != 0)
+	if (station_host_create(url, &file, &host, &err) != 0)
 		return cmd_fail(&err);
 	int code = show_pods(host, &file, as_json);
 	host->ops->destroy(host);

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "hextools/conf.h"
-#include "station/slot.h"
+#include "station/place.h"
 #include "station/station.h"
 
 enum {
-	OPEN_MS = 3000,
 	ATTACH_MS = 3000,
 	IDENTIFY_MS = 5000,
 	BLOCK_MS = 10000,
@@ -27,6 +26,17 @@ static const struct slot_place *place_named(const struct station_file *file, con
 	return NULL;
 }
 
+/* The host too: a station file may do without USB. */
+static int load_places(const struct desk_options *options, struct desk *desk, struct station_file *file,
+                       struct pogo_error *err)
+{
+	if (options->station_path != NULL && station_file_load(options->station_path, file, err) != 0)
+		return -1;
+	if (station_host_create(options->host_url, file, &desk->host, err) != 0)
+		return -1;
+	return options->station_path != NULL ? 0 : station_file_from_plugs(desk->host, place_programmer_for, file, err);
+}
+
 static int find_place(const struct desk_options *options, struct desk *desk, struct pogo_error *err)
 {
 	struct station_file *file = calloc(1, sizeof *file);
@@ -34,9 +44,7 @@ static int find_place(const struct desk_options *options, struct desk *desk, str
 
 	if (file == NULL)
 		return pogo_fail(err, POGO_SYSTEM, "no memory for the slots");
-	int result = options->station_path != NULL
-	                     ? station_file_load(options->station_path, file, err)
-	                     : station_file_from_plugs(desk->host, slot_programmer_for, file, err);
+	int result = load_places(options, desk, file, err);
 	const struct slot_place *place = result == 0 ? place_named(file, options->slot) : NULL;
 	for (size_t i = 0, used = 0; i < file->slot_count && used < sizeof names - 24; i++)
 		used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", file->slots[i].name);
@@ -51,26 +59,12 @@ static int find_place(const struct desk_options *options, struct desk *desk, str
 
 static int open_programmer(struct desk *desk, struct pogo_error *err)
 {
-	struct link *link = NULL;
-	struct fault fault = {.code = FAIL_NONE};
-	int got = desk->host->ops->open(desk->host, desk->place.port, &link, &desk->identity, err);
+	struct pogo_error why = {.kind = POGO_SYSTEM, .text = ""};
+	int got = place_open(&desk->place, desk->host, place_programmer_for, &desk->programmer, &desk->identity, &why);
 
 	if (got > 0)
 		return pogo_fail(err, POGO_INPUT, "slot %s: nothing is plugged at %s", desk->place.name, desk->place.port);
-	if (got < 0)
-		return -1;
-	const struct programmer_driver *driver = slot_programmer_for(desk->place.kind, &desk->identity);
-	if (driver == NULL) {
-		link->ops->close(link);
-		return pogo_fail(err, POGO_INPUT, "slot %s: at %s is %04x:%04x \"%.60s\", which is no known programmer",
-		                 desk->place.name, desk->place.port, desk->identity.vendor, desk->identity.product,
-		                 desk->identity.name);
-	}
-	if (driver->open(link, &desk->identity, &desk->programmer, deadline_in_ms(OPEN_MS), &fault) == 0)
-		return 0;
-	desk->programmer = NULL;
-	link->ops->close(link);
-	return pogo_fail(err, POGO_SYSTEM, "slot %s: %s", desk->place.name, fault.text);
+	return got == 0 ? 0 : pogo_fail(err, why.kind, "slot %s: %.560s", desk->place.name, why.text);
 }
 
 int desk_open(const struct desk_options *options, struct desk *desk, struct pogo_error *err)
@@ -79,7 +73,7 @@ int desk_open(const struct desk_options *options, struct desk *desk, struct pogo
 
 	if (conf_dir(options->configs, configs, sizeof configs, err) != 0 ||
 	    part_load_all(configs, &desk->parts, &desk->part_count, err) != 0 ||
-	    station_host_create(options->host_url, &desk->host, err) != 0 || find_place(options, desk, err) != 0)
+	    find_place(options, desk, err) != 0)
 		return -1;
 	return open_programmer(desk, err);
 }

@@ -25,7 +25,6 @@ enum {
 	PRESENCE_PAUSE_US = 150 * 1000, /* between two looks whether the board is still there */
 	RECHECK_PAUSE_US = 100 * 1000,  /* a bouncing pin must not look like a new board */
 	ATTACH_MS = 3000,               /* one try, at a slow SCK too */
-	OPEN_MS = 3000,
 	REPLUG_MS = 2000,
 	SEEN_GONE_MS = 1000, /* a board that fell silent must stay silent that long */
 	HUNG_TRIES = 2,      /* looks in a row that all took ATTACH_MS: no chip is that slow */
@@ -35,7 +34,7 @@ struct bay { /* what the thread knows */
 	struct slot *slot;
 	struct slot_shared *shared;
 	struct programmer *programmer; /* NULL: absent */
-	char usb[32];                  /* "16c0:05dc 1.04" */
+	char usb[64];                  /* "16c0:05dc 1.04", or a serial line's device file */
 	struct chip chip;
 	enum slot_state state;
 	bool recorded_no_board; /* since the last board */
@@ -48,17 +47,6 @@ void slot_post(const struct slot *slot, struct event *event)
 	event->run_id = slot->job->run_id;
 	event->wall_ms = clock_wall_ms();
 	event_post(slot->shared->events, event);
-}
-
-const struct programmer_driver *slot_programmer_for(const char *kind,
-                                                    const struct usb_identity *identity)
-{
-	const struct programmer_driver *driver;
-
-	if (kind[0] == '\0')
-		return programmer_match(identity);
-	driver = programmer_find(kind);
-	return driver != NULL && driver->match(identity) ? driver : NULL;
 }
 
 static bool over(struct bay *bay)
@@ -139,48 +127,28 @@ static void take_job(struct bay *bay)
 	bay->chip.programmer = bay->programmer;
 }
 
-/* Takes the link over, also when it fails. */
-static int start_protocol(struct bay *bay, struct link *link, const struct usb_identity *identity)
+/* What the log says the programmer was. */
+static void name_device(struct bay *bay, const struct usb_identity *identity)
 {
-	const struct slot_place *place = &bay->slot->place;
-	const struct programmer_driver *driver = bay->shared->programmer_for(place->kind, identity);
-	struct fault fault = {.code = FAIL_NONE};
-	char text[256];
-
-	if (driver == NULL) {
-		snprintf(text, sizeof text,
-		         "at %s is %04x:%04x \"%s\", %s %s; plug the programmer there, or correct "
-		         "the station file",
-		         place->port, identity->vendor, identity->product, identity->name,
-		         place->kind[0] != '\0' ? "not a" : "no known",
-		         place->kind[0] != '\0' ? place->kind : "programmer");
-	} else if (driver->open(link, identity, &bay->programmer, deadline_in_ms(OPEN_MS),
-	                        &fault) == 0) {
-		return 0;
-	} else {
-		snprintf(text, sizeof text, "%s", fault.text);
-	}
-	bay->programmer = NULL;
-	link->ops->close(link);
-	enter_state(bay, SLOT_ABSENT, NULL);
-	say(bay, text);
-	return -1;
+	if (identity->vendor == 0 && identity->product == 0)
+		snprintf(bay->usb, sizeof bay->usb, "%s", identity->path);
+	else
+		snprintf(bay->usb, sizeof bay->usb, "%04x:%04x %x.%02x", identity->vendor, identity->product,
+		         identity->release >> 8, identity->release & 0xffu);
 }
 
 /* One try; waits for a change of plugs when there is nothing to open. */
 static bool open_programmer(struct bay *bay)
 {
-	struct host *host = bay->shared->host;
-	struct link *link = NULL;
-	struct usb_identity identity = {.vendor = 0};
+	struct slot_shared *shared = bay->shared;
+	struct usb_identity identity;
 	struct pogo_error err = {.text = ""};
 	deadline_t retry = deadline_in_ms(REPLUG_MS);
-	int got = host->ops->open(host, bay->slot->place.port, &link, &identity, &err);
+	int got = place_open(&bay->slot->place, shared->host, shared->programmer_for, &bay->programmer, &identity, &err);
 
-	if (got == 0 && start_protocol(bay, link, &identity) == 0) {
+	if (got == 0) {
 		take_job(bay);
-		snprintf(bay->usb, sizeof bay->usb, "%04x:%04x %x.%02x", identity.vendor,
-		         identity.product, identity.release >> 8, identity.release & 0xffu);
+		name_device(bay, &identity);
 		bay->said[0] = '\0';
 		return true;
 	}
@@ -188,7 +156,7 @@ static bool open_programmer(struct bay *bay)
 	if (got < 0)
 		say(bay, err.text);
 	if (!over(bay))
-		host->ops->wait_change(host, retry);
+		shared->host->ops->wait_change(shared->host, retry);
 	/* The opening itself may have counted as a change: never spin. */
 	if (!over(bay))
 		clock_sleep_us(PROBE_PAUSE_US);

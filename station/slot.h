@@ -8,6 +8,7 @@
 
 #include "station/chip/chip.h"
 #include "station/event.h"
+#include "station/place.h"
 #include "station/recorder.h"
 #include "station/station_file.h"
 
@@ -31,10 +32,7 @@ enum { SLOT_JOBS = 2 };
 struct slot_shared { /* one per run, owned by the station, read by all slots */
 	struct slot_job jobs[SLOT_JOBS];
 	size_t job_count;
-	/* Which programmer protocol does the device speak? `kind` is the station file's, "" = any
-	 * known. */
-	const struct programmer_driver *(*programmer_for)(const char *kind,
-	                                                  const struct usb_identity *identity);
+	place_judge *programmer_for;
 	struct host *host;
 	struct recorder *recorder;
 	struct event_queue *events;
@@ -61,10 +59,5 @@ void slot_join(struct slot *slot);
 
 /* Fills in slot, run and time, and posts. */
 void slot_post(const struct slot *slot, struct event *event);
-
-/* The driver of this kind, or for "" the one that knows the device; NULL: the device is not of that
- * kind, or unknown. What a station uses for `programmer_for`. */
-const struct programmer_driver *slot_programmer_for(const char *kind,
-                                                    const struct usb_identity *identity);
 
 #endif

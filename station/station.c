@@ -36,9 +36,22 @@ struct station {
 
 /* ---- devices */
 
-int station_host_create(const char *url, struct host **out, struct pogo_error *err)
+static bool all_are_lines(const struct station_file *file)
 {
-	return url != NULL ? host_usbip_create(url, out, err) : host_libusb_create(out, err);
+	size_t i = 0;
+
+	while (file != NULL && i < file->slot_count && place_is_line(&file->slots[i]))
+		i++;
+	return i > 0 && i == file->slot_count;
+}
+
+int station_host_create(const char *url, const struct station_file *file, struct host **out, struct pogo_error *err)
+{
+	if (url != NULL)
+		return host_usbip_create(url, out, err);
+	if (host_libusb_create(out, err) == 0)
+		return 0;
+	return all_are_lines(file) ? host_none_create(out, err) : -1;
 }
 
 int station_port_order(const char *a, const char *b)
@@ -68,10 +81,8 @@ static int place_order(const void *a, const void *b)
 	return station_port_order(x->port, y->port);
 }
 
-int station_file_from_plugs(struct host *host,
-                            const struct programmer_driver *(*programmer_for)(
-                                    const char *kind, const struct usb_identity *identity),
-                            struct station_file *file, struct pogo_error *err)
+int station_file_from_plugs(struct host *host, place_judge *programmer_for, struct station_file *file,
+                            struct pogo_error *err)
 {
 	struct usb_identity *plugged = calloc(DEVICES, sizeof *plugged);
 
@@ -106,7 +117,7 @@ static int open_host(struct station *station, struct pogo_error *err)
 
 	if (seams != NULL)
 		return seams->host_create(seams->context, &station->host, err);
-	return station_host_create(station->options->host_url, &station->host, err);
+	return station_host_create(station->options->host_url, &station->file, &station->host, err);
 }
 
 /* Also asks once what is plugged: a server that is not there must be told now, not by every slot.
@@ -170,7 +181,7 @@ static int load_files(struct station *station, struct pogo_error *err)
 		if (take_recipe(station, i, configs, err) != 0)
 			return -1;
 	station->shared.programmer_for =
-	        options->seams != NULL ? options->seams->programmer_for : slot_programmer_for;
+	        options->seams != NULL ? options->seams->programmer_for : place_programmer_for;
 	if (options->station_path != NULL)
 		return station_file_load(options->station_path, &station->file, err);
 	if (gethostname(station->file.station, sizeof station->file.station - 1) != 0 ||

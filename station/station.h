@@ -7,7 +7,7 @@
 #include "hextools/err.h"
 #include "station/chip/chip.h"
 #include "station/link/link.h"
-#include "station/programmer/programmer.h"
+#include "station/place.h"
 #include "station/slot.h"
 #include "station/view/view.h"
 
@@ -18,8 +18,7 @@
 struct station_seams {
 	int (*host_create)(void *context, struct host **out, struct pogo_error *err);
 	void *context;
-	const struct programmer_driver *(*programmer_for)(const char *kind,
-	                                                  const struct usb_identity *identity);
+	place_judge *programmer_for;
 	const struct chip_driver *chip_driver;
 };
 
@@ -42,16 +41,14 @@ struct station_summary {
 	uint64_t attempts, passed, failed, errors;
 };
 
-/* Opens the place where devices hang: `url` NULL is this machine's USB, else usbip://HOST[:PORT].
- */
-int station_host_create(const char *url, struct host **out, struct pogo_error *err);
+/* Opens the place where devices hang: `url` NULL is this machine's USB, else usbip://HOST[:PORT]. A machine without USB is
+ * good enough for a `file` (may be NULL) whose slots are all fixed serial lines. */
+int station_host_create(const char *url, const struct station_file *file, struct host **out, struct pogo_error *err);
 
 /* Fills `file` with every known programmer that is plugged, named 1, 2, … in the order of their
  * ports. None at all is an error. */
-int station_file_from_plugs(struct host *host,
-                            const struct programmer_driver *(*programmer_for)(
-                                    const char *kind, const struct usb_identity *identity),
-                            struct station_file *file, struct pogo_error *err);
+int station_file_from_plugs(struct host *host, place_judge *programmer_for, struct station_file *file,
+                            struct pogo_error *err);
 
 /* "1-2" before "1-10": numbers by value, the rest as text. For qsort-like use. */
 int station_port_order(const char *a, const char *b);

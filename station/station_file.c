@@ -8,7 +8,7 @@
 
 #include "hextools/conf.h"
 #include "hextools/outfile.h"
-#include "station/programmer/programmer.h"
+#include "station/place.h"
 
 enum { MAX_WAIT_S = 86400 };
 
@@ -64,6 +64,37 @@ static int prove_unique(const struct station_file *file, const struct slot_place
 	return 0;
 }
 
+static int prove_port(const struct slot_place *place, const struct conf_node *node, struct pogo_error *err)
+{
+	if (place_is_line(place) || is_port_path(place->port))
+		return 0;
+	return conf_fail(node, err,
+	                 "port: \"%s\" is no USB port path such as \"1-4.2\" and no serial line such as \"/dev/ttyS0\"; "
+	                 "`pogo-station pods` shows what is plugged",
+	                 place->port);
+}
+
+static int prove_kind(const struct slot_place *place, const struct conf_node *node, struct pogo_error *err)
+{
+	const struct programmer_driver *driver = programmer_find(place->kind);
+
+	if (place->kind[0] && !driver)
+		return conf_fail(node, err,
+		                 "programmer: \"%s\" is not known here; leave the key out to take "
+		                 "whatever is "
+		                 "plugged in",
+		                 place->kind);
+	if (!place_is_line(place) || (driver && driver->serial))
+		return 0;
+	if (!driver)
+		return conf_fail(node, err,
+		                 "programmer: the serial line %s does not tell what is behind it; say which kind it is, as "
+		                 "in programmer = \"stk500v1\"",
+		                 place->port);
+	return conf_fail(node, err, "programmer: a %s does not hang on a serial line such as %s; give its USB port", place->kind,
+	                 place->port);
+}
+
 static int load_slot(struct station_file *file, const struct conf_node *node,
                      struct pogo_error *err)
 {
@@ -79,17 +110,8 @@ static int load_slot(struct station_file *file, const struct conf_node *node,
 	    copy_text(node, "port", port, place->port, sizeof(place->port), err) ||
 	    (kind && copy_text(node, "programmer", kind, place->kind, sizeof(place->kind), err)))
 		return -1;
-	if (!is_port_path(place->port))
-		return conf_fail(node, err,
-		                 "port: \"%s\" is no USB port path such as \"1-4.2\"; "
-		                 "`pogo-station pods` shows them",
-		                 place->port);
-	if (place->kind[0] && !programmer_find(place->kind))
-		return conf_fail(node, err,
-		                 "programmer: \"%s\" is not known here; leave the key out to take "
-		                 "whatever is "
-		                 "plugged in",
-		                 place->kind);
+	if (prove_port(place, node, err) || prove_kind(place, node, err))
+		return -1;
 	if (prove_unique(file, place, node, err))
 		return -1;
 	file->slot_count++;

@@ -8,6 +8,7 @@
 enum {
 	MAX_CONFIGURATION = 1024,
 	MAX_PACKET = 1024,
+	MAX_TRANSFER = 4096, /* OUT; more than any command of a serial programmer */
 	TOUCH_BAUD = 1200, /* with a low DTR it starts the boot loader of a 32U4 board (Arduino core, CDC.cpp) */
 	QUIET_MS = 20,     /* a device that has bytes waiting gives them within a millisecond; the rest is for the network */
 
@@ -194,11 +195,13 @@ static int usb_line_read(struct link *base, void *data, size_t room, deadline_t 
 static int usb_line_write(struct link *base, const void *data, size_t length, deadline_t deadline)
 {
 	struct usb_line *line = (struct usb_line *)base;
-	/* A bulk call takes either direction's buffer, so it is not const; OUT only reads it. */
-	uint8_t *at = (uint8_t *)(uintptr_t)data;
+	uint8_t chunk[MAX_TRANSFER];
+	size_t sent = 0;
 
-	for (size_t sent = 0; sent < length;) {
-		int took = line->usb->ops->bulk(line->usb, line->out, at + sent, length - sent, deadline);
+	while (sent < length) {
+		size_t n = length - sent < sizeof chunk ? length - sent : sizeof chunk;
+		memcpy(chunk, (const uint8_t *)data + sent, n);
+		int took = line->usb->ops->bulk(line->usb, line->out, chunk, n, deadline);
 		if (took < 0)
 			return took;
 		sent += (size_t)took;

@@ -94,7 +94,7 @@ struct host {
 };
 
 /* A fixed serial line, "/dev/ttyS0" or a pty; of no host. Results as of open; *identity gets the path. */
-int link_serial_open(const char *device, struct link **link, struct usb_identity *identity, struct pogo_error *err);
+int link_serial_open(const char *device, struct link **out, struct usb_identity *identity, struct pogo_error *err);
 
 /* A host where nothing is ever plugged: for a station of fixed serial lines on a machine without USB. */
 int host_none_create(struct host **out, struct pogo_error *err);

@@ -227,11 +227,11 @@ static int open_failed(const char *device, int number, struct pogo_error *err)
 	}
 }
 
-static bool is_pty(int fd)
+static bool is_pty(const char *device)
 {
 	struct stat node;
 
-	if (fstat(fd, &node) != 0)
+	if (stat(device, &node) != 0)
 		return false;
 	unsigned kind = major(node.st_rdev);
 	return kind >= PTY_SLAVE_MAJOR && kind < PTY_SLAVE_MAJOR + PTY_SLAVE_MAJORS;
@@ -243,7 +243,7 @@ static int lock_line(int fd, const char *device, struct pogo_error *err)
 {
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return in_use(device, err);
-	if (!is_pty(fd))
+	if (!is_pty(device))
 		ioctl(fd, TIOCEXCL);
 	return 0;
 }
@@ -282,6 +282,9 @@ static void ask_low_latency(int fd)
 
 int link_serial_open(const char *device, struct link **out, struct usb_identity *identity, struct pogo_error *err)
 {
+	/* Somebody's terminal need not know of locks, and opening alone moves DTR. A pty has no DTR, and its maker may hold it. */
+	if (usb_tty_is_listed(USB_TTY_SYSFS, device) && usb_tty_is_open(device))
+		return in_use(device, err);
 	int fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)

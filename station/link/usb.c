@@ -582,10 +582,6 @@ static int usb_open_serial(struct host *base, const char *path, struct link **ou
 		                 "serial programmer there, or correct the station file",
 		                 id.vendor, id.product, path);
 	}
-	/* Somebody's terminal need not know of locks: to open its line would be to speak into it. */
-	if (usb_tty_is_open(id.tty))
-		return pogo_fail(err, POGO_SYSTEM, "the serial line %s at port %s is in use: end the program that has it open",
-		                 id.tty, path);
 	int result = link_serial_open(id.tty, out, &line, err);
 	if (result != 0)
 		return result;

@@ -146,6 +146,16 @@ bool usb_tty_behind(const char *sys, const char *tty, struct usb_identity *ident
 	return found;
 }
 
+bool usb_tty_is_listed(const char *sys, const char *tty)
+{
+	char name[64], folder[PATH_MAX];
+
+	if (!kernel_name(tty, name, sizeof name))
+		return false;
+	snprintf(folder, sizeof folder, "%s/class/tty/%s", sys, name);
+	return access(folder, F_OK) == 0;
+}
+
 bool usb_tty_is_ftdi(const char *sys, const char *tty)
 {
 	char name[64], folder[PATH_MAX];

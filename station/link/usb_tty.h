@@ -22,6 +22,9 @@ bool usb_tty_identity(const char *sys, const char *path, struct usb_identity *id
 
 bool usb_tty_is_ftdi(const char *sys, const char *tty);
 
+/* Does the kernel list it as a tty? A pty is none of these. */
+bool usb_tty_is_listed(const char *sys, const char *tty);
+
 /* Has a process that this one may look at (its user's; root's: all) the device file open? */
 bool usb_tty_is_open(const char *tty);
 

@@ -29,6 +29,7 @@ struct fake_pod {
 	atomic_int hold_step; /* this step waits until the field is cleared, or for the stop flag */
 	atomic_int held;      /* the step that waits now */
 	atomic_int reads, opens, closes, detaches, erases, programs, locks;
+	atomic_int usb_opens, line_opens; /* as what it was opened */
 	atomic_bool flickers; /* the field's last character reads differently every time */
 	char field[48];      /* what the serial field of the board reads, "" = blank */
 	char programmed[48]; /* the serial characters of the last program call */
@@ -82,8 +83,8 @@ static int fake_list(struct host *host, struct usb_identity *out, size_t room, b
 	return found;
 }
 
-static int fake_open(struct host *host, const char *path, struct link **link,
-                     struct usb_identity *identity, struct pogo_error *err)
+static int fake_open_as(struct host *host, const char *path, bool line, struct link **link,
+                        struct usb_identity *identity, struct pogo_error *err)
 {
 	struct fake_host *fake = (struct fake_host *)host;
 
@@ -98,12 +99,28 @@ static int fake_open(struct host *host, const char *path, struct link **link,
 		struct fake_link *made = calloc(1, sizeof *made);
 		made->base.ops = &fake_link_ops;
 		made->pod = pod;
+		if (line)
+			pod->line_opens++;
+		else
+			pod->usb_opens++;
 		*link = &made->base;
 		*identity = (struct usb_identity){
 		        .vendor = 0x16c0, .product = 0x05dc, .release = 0x0104};
 		return 0;
 	}
 	return 1;
+}
+
+static int fake_open(struct host *host, const char *path, struct link **link,
+                     struct usb_identity *identity, struct pogo_error *err)
+{
+	return fake_open_as(host, path, false, link, identity, err);
+}
+
+static int fake_open_serial(struct host *host, const char *path, struct link **link,
+                            struct usb_identity *identity, struct pogo_error *err)
+{
+	return fake_open_as(host, path, true, link, identity, err);
 }
 
 static void fake_wait_change(struct host *host, deadline_t deadline)
@@ -133,6 +150,7 @@ static void fake_host_destroy(struct host *host)
 
 static const struct host_ops fake_host_ops = {.list = fake_list,
                                               .open = fake_open,
+                                              .open_serial = fake_open_serial,
                                               .wait_change = fake_wait_change,
                                               .wake = fake_wake,
                                               .destroy = fake_host_destroy};

@@ -335,6 +335,8 @@ static void a_line_has_its_device(void **state)
 	assert_false(usb_tty_behind(sys, "/dev/pts/0", &id));
 	assert_true(usb_tty_is_ftdi(sys, "/dev/ttyUSB0"));
 	assert_false(usb_tty_is_ftdi(sys, "/dev/ttyACM3"));
+	assert_true(usb_tty_is_listed(sys, "/dev/ttyACM3"));
+	assert_false(usb_tty_is_listed(sys, "/dev/pts/0"));
 }
 
 static void an_open_line_is_seen(void **state)

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 
 #include "tests/unit/fake_line.h"
@@ -621,6 +622,125 @@ static void test_a_refused_look_is_no_removal(void **state)
 	await_state(f, 0, SLOT_WAITING);
 }
 
+/* ---- serial programmers */
+
+static const struct programmer_driver fake_serial_driver = {.kind = "serial",
+                                                            .serial = true,
+                                                            .match = fake_match,
+                                                            .open = fake_programmer_open,
+                                                            .close = fake_programmer_close};
+
+static const struct programmer_driver *serial_for(const char *kind, const struct usb_identity *identity)
+{
+	(void)identity;
+	return kind[0] == '\0' || strcmp(kind, "serial") == 0 ? &fake_serial_driver : NULL;
+}
+
+static void test_a_serial_programmer_is_a_slot_by_its_port(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_pod *pod = &f->host.pods[0];
+	struct slot_place place = {.name = "1", .port = "1-1"}; /* by its ids: no kind is said */
+
+	f->shared.programmer_for = serial_for;
+	assert_int_equal(slot_start(&f->slots[0], 0, &place, &f->shared, NULL), 0);
+	f->started = 1;
+	await_state(f, 0, SLOT_WAITING);
+	pod->board = 1;
+	assert_int_equal(await_result(f, 0).fault.code, FAIL_NONE);
+	await_state(f, 0, SLOT_PASS);
+	pod->plugged = false;
+	await_state(f, 0, SLOT_ABSENT);
+	pod->plugged = true;
+	await_state(f, 0, SLOT_WAITING);
+	assert_int_equal(pod->line_opens, 2);
+	assert_int_equal(pod->usb_opens, 0);
+}
+
+/* A real pty for the link; the board and the chip are pod 0's. */
+static struct fixed_line {
+	struct fake_host *host;
+	struct link *link;
+	int master;
+	char name[256];
+} fixed;
+
+static void fixed_close(struct programmer *programmer)
+{
+	fixed.link->ops->close(fixed.link);
+	fake_programmer_close(programmer);
+}
+
+static int fixed_open(struct link *link, const struct usb_identity *identity, struct programmer **out,
+                      deadline_t deadline, struct fault *fault);
+
+static const struct programmer_driver fixed_driver = {
+        .kind = "serial", .serial = true, .open = fixed_open, .close = fixed_close};
+
+static int fixed_open(struct link *link, const struct usb_identity *identity, struct programmer **out,
+                      deadline_t deadline, struct fault *fault)
+{
+	struct fake_link *made = calloc(1, sizeof *made);
+
+	made->pod = &fixed.host->pods[0];
+	fixed.link = link;
+	int result = fake_programmer_open(&made->base, identity, out, deadline, fault);
+	(*out)->driver = &fixed_driver;
+	return result;
+}
+
+static const struct programmer_driver *fixed_for(const char *kind, const struct usb_identity *identity)
+{
+	(void)identity;
+	return strcmp(kind, "serial") == 0 ? &fixed_driver : NULL;
+}
+
+static void plug_line(void)
+{
+	fixed.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fixed.master >= 0);
+	assert_int_equal(grantpt(fixed.master), 0);
+	assert_int_equal(unlockpt(fixed.master), 0);
+	assert_int_equal(symlink(ptsname(fixed.master), fixed.name), 0);
+}
+
+static void unplug_line(void)
+{
+	unlink(fixed.name);
+	close(fixed.master);
+}
+
+static void test_a_fixed_line_is_a_slot_by_its_name(void **state)
+{
+	struct fixture *f = *state;
+	struct slot_place place = {.name = "1", .kind = "serial"};
+
+	fixed.host = &f->host;
+	f->shared.programmer_for = fixed_for;
+	snprintf(fixed.name, sizeof fixed.name, "%s/tty", f->folder);
+	snprintf(place.port, sizeof place.port, "%s", fixed.name);
+	assert_int_equal(slot_start(&f->slots[0], 0, &place, &f->shared, NULL), 0);
+	f->started = 1;
+	await_state(f, 0, SLOT_ABSENT);
+	plug_line();
+	await_state(f, 0, SLOT_WAITING);
+	f->host.pods[0].board = 1;
+	assert_int_equal(await_result(f, 0).fault.code, FAIL_NONE);
+	char sql[400];
+	snprintf(sql, sizeof sql, "SELECT count(*) FROM programmers WHERE usb = '%s'", fixed.name);
+	assert_int_equal(fake_query(f->db, sql), 1);
+	f->host.pods[0].plugged = false; /* the driver would say so by its link */
+	unplug_line();
+	await_state(f, 0, SLOT_ABSENT);
+	f->host.pods[0].plugged = true;
+	plug_line();
+	await_state(f, 0, SLOT_WAITING);
+	end(f);
+	assert_int_equal(f->host.pods[0].opens, 2);
+	assert_int_equal(f->host.pods[0].line_opens + f->host.pods[0].usb_opens, 0);
+	unplug_line();
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -651,6 +771,8 @@ int main(void)
 	        T(test_no_board_is_no_board_that_failed),
 	        T(test_a_programmer_that_hangs_is_not_waited_for),
 	        T(test_a_refused_look_is_no_removal),
+	        T(test_a_serial_programmer_is_a_slot_by_its_port),
+	        T(test_a_fixed_line_is_a_slot_by_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

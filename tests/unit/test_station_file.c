@@ -11,6 +11,7 @@
 
 #include "hextools/conf.h"
 #include "hextools/outfile.h"
+#include "station/programmer/programmer.h"
 #include "station/station_file.h"
 
 struct folder {
@@ -169,6 +170,33 @@ static void only_usb_paths_are_ports(void **state)
 	}
 }
 
+/* The kinds of serial programmers are whatever drivers say so. */
+static const char *a_serial_kind(void)
+{
+	for (const struct programmer_driver *const *p = programmer_drivers; *p != NULL; p++)
+		if ((*p)->serial)
+			return (*p)->kind;
+	return NULL;
+}
+
+static void a_serial_line_needs_its_kind(void **state)
+{
+	struct folder *f = *state;
+	char text[200];
+
+	bad(f, "station = \"x\";\nslots = (\n{ name = \"1\"; port = \"/dev/ttyS0\"; } );\n", 3, "say which kind it is");
+	bad(f, "station = \"x\";\nslots = (\n{ name = \"1\"; port = \"/dev/ttyS0\"; programmer = \"usbasp\"; } );\n", 3,
+	    "a usbasp does not hang on a serial line");
+	if (a_serial_kind() == NULL)
+		skip();
+	snprintf(text, sizeof text, "station = \"x\";\nslots = (\n{ name = \"1\"; port = \"/dev/ttyS0\"; programmer = \"%s\"; } );\n",
+	         a_serial_kind());
+	assert_int_equal(outfile_write(f->path, text, strlen(text), &f->err), 0);
+	if (station_file_load(f->path, &f->file, &f->err))
+		fail_msg("%s", f->err.text);
+	assert_string_equal(f->file.slots[0].port, "/dev/ttyS0");
+}
+
 static void put_slots(struct folder *f, int count)
 {
 	FILE *out = fopen(f->path, "w");
@@ -203,6 +231,7 @@ int main(void)
 	        TEST(saved_is_loaded_again),
 	        TEST(defects_are_told_with_their_line),
 	        TEST(only_usb_paths_are_ports),
+	        TEST(a_serial_line_needs_its_kind),
 	        TEST(sixty_four_slots_and_no_more),
 	};
 
