@@ -4,11 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	DEVICES = 256,
-	OPEN_MS = 3000,
-	OPEN_SERIAL_MS = 6000, /* a board that its DTR reset is in its boot loader for a second or two */
-};
+enum { DEVICES = 256 };
 
 const struct programmer_driver *place_programmer_for(const char *kind, const struct usb_identity *identity)
 {
@@ -105,8 +101,7 @@ int place_open(const struct slot_place *place, struct host *host, place_judge *p
 				       : open_usb(place, host, programmer_for, &driver, &link, identity, err);
 	if (got != 0)
 		return got;
-	deadline_t deadline = deadline_in_ms(driver->serial ? OPEN_SERIAL_MS : OPEN_MS);
-	if (driver->open(link, identity, out, deadline, &fault) == 0)
+	if (driver->open(link, identity, out, programmer_open_deadline(driver), &fault) == 0)
 		return 0;
 	*out = NULL;
 	link->ops->close(link);

@@ -54,6 +54,7 @@ struct programmer_info {
 struct programmer_driver {
 	const char *kind;
 	bool serial; /* speaks over a serial line: open gets a link that has the line calls */
+	unsigned open_ms; /* what open may need; 0 = the usual, programmer_open_deadline knows */
 	/* Is this device one of mine? From descriptors alone. A serial kind knows only the ids of boards that
 	 * usually are one; what a station file names is not asked. */
 	bool (*match)(const struct usb_identity *identity);
@@ -74,11 +75,13 @@ struct programmer { /* the first member of every driver's own struct */
 	struct programmer_info info;
 };
 
-extern const struct programmer_driver programmer_avrispmk2, programmer_stlink, programmer_usbasp, programmer_usbtiny;
+extern const struct programmer_driver programmer_avrispmk2, programmer_buspirate, programmer_stk500v1, programmer_stlink,
+	programmer_usbasp, programmer_usbtiny;
 
 extern const struct programmer_driver *const programmer_drivers[]; /* NULL-ended: programmers.c */
 
 const struct programmer_driver *programmer_find(const char *kind);               /* NULL: unknown */
 const struct programmer_driver *programmer_match(const struct usb_identity *id); /* NULL: none */
+deadline_t programmer_open_deadline(const struct programmer_driver *driver);     /* from now on */
 
 #endif

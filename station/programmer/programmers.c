@@ -7,8 +7,12 @@ const struct programmer_driver *const programmer_drivers[] = {
         &programmer_usbasp,
         &programmer_usbtiny,
         &programmer_avrispmk2,
+        &programmer_stk500v1,
+        &programmer_buspirate,
         NULL,
 };
+
+enum { USUAL_OPEN_MS = 3000 };
 
 const struct programmer_driver *programmer_find(const char *kind)
 {
@@ -24,4 +28,9 @@ const struct programmer_driver *programmer_match(const struct usb_identity *id)
 		if ((*p)->match(id))
 			return *p;
 	return NULL;
+}
+
+deadline_t programmer_open_deadline(const struct programmer_driver *driver)
+{
+	return deadline_in_ms(driver->open_ms > 0 ? driver->open_ms : USUAL_OPEN_MS);
 }
