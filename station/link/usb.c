@@ -578,8 +578,8 @@ static int usb_open_serial(struct host *base, const char *path, struct link **ou
 		if (find_plugged(host, path, &id, NULL) == 0)
 			return 1;
 		return pogo_fail(err, POGO_INPUT,
-		                 "the USB device %04x:%04x at port %s is no serial line: the kernel has no tty of it; plug a "
-		                 "serial programmer there, or correct the station file",
+		                 "the USB device %04x:%04x at port %s is no serial line: the kernel has no tty of it (or brltty "
+		                 "took it, see 60-pogoline.rules); plug a serial programmer there, or correct the station file",
 		                 id.vendor, id.product, path);
 	}
 	int result = link_serial_open(id.tty, out, &line, err);
