@@ -7,7 +7,6 @@
 
 enum {
 	MAX_CONFIGURATION = 1024,
-	MAX_PACKET = 1024,
 	MAX_TRANSFER = 4096, /* OUT; more than any command of a serial programmer */
 	TOUCH_BAUD = 1200, /* with a low DTR it starts the boot loader of a 32U4 board (Arduino core, CDC.cpp) */
 	QUIET_MS = 20,     /* a device that has bytes waiting gives them within a millisecond; the rest is for the network */
@@ -62,7 +61,7 @@ struct usb_line {
 	uint8_t interface; /* that takes the requests: CDC's communication interface */
 	uint8_t in, out;
 	uint16_t packet_size;
-	uint8_t packet[MAX_PACKET]; /* came and was not read yet: at … end */
+	uint8_t packet[LINK_PACKET]; /* came and was not read yet: at … end */
 	size_t at, end;
 };
 
@@ -160,12 +159,15 @@ static const struct dialect ftdi = {.status_bytes = FTDI_STATUS_BYTES,
 
 /* ---- the line --------------------------------------------------------------------------- */
 
-/* One packet, never more: a longer transfer that is cancelled at its deadline may take bytes along that had come. Returns
- * how many bytes of data it brought (0: an empty packet), or -enum link_status. */
+/* One packet, never more: a longer transfer that is cancelled at its deadline may take bytes along that had come. Kept
+ * posted where the link can: a UART goes on while this thread is held up, and its bridge has room for a few bytes only.
+ * Returns how many bytes of data it brought (0: an empty packet), or -enum link_status. */
 static int fetch(struct usb_line *line, deadline_t deadline)
 {
-	int got = line->usb->ops->bulk(line->usb, line->in, line->packet, line->packet_size, deadline);
+	const struct link_ops *ops = line->usb->ops;
 	size_t status_bytes = line->dialect->status_bytes;
+	int got = ops->stream != NULL ? ops->stream(line->usb, line->in, line->packet, line->packet_size, deadline)
+				      : ops->bulk(line->usb, line->in, line->packet, line->packet_size, deadline);
 
 	line->at = line->end = 0;
 	if (got < 0)
@@ -185,6 +187,8 @@ static int usb_line_read(struct link *base, void *data, size_t room, deadline_t 
 		int got = fetch(line, deadline);
 		if (got < 0)
 			return got;
+		if (got == 0 && deadline_left_ms(deadline) == 0) /* an FTDI's status never ends */
+			return -LINK_TIMEOUT;
 	}
 	size_t n = line->end - line->at < room ? line->end - line->at : room;
 	memcpy(data, line->packet + line->at, n);
@@ -222,22 +226,23 @@ static int usb_line_set(struct link *base, uint32_t baud, unsigned signals, dead
 	return status;
 }
 
+/* Until the line is quiet: no packet for a while, or, where empty ones come all the time, an empty one that was not among
+ * those posted before. */
 static int usb_line_discard(struct link *base, deadline_t deadline)
 {
 	struct usb_line *line = (struct usb_line *)base;
 	int got = line->dialect->purge(line, deadline);
 
-	line->at = line->end = 0;
-	if (got < 0)
-		return got;
-	do {
+	for (unsigned packets = 0; got >= 0; packets++) {
 		deadline_t quiet = deadline_in_ms(QUIET_MS);
 		bool is_last = deadline <= quiet;
 		got = fetch(line, is_last ? deadline : quiet);
 		line->at = line->end = 0;
-		if (got == -LINK_TIMEOUT && !is_last)
+		if ((got == 0 && packets > LINK_STREAM) || (got == -LINK_TIMEOUT && !is_last))
 			return 0;
-	} while (got > 0);
+		if (got >= 0 && deadline_left_ms(deadline) == 0)
+			return -LINK_TIMEOUT;
+	}
 	return got;
 }
 
@@ -292,7 +297,7 @@ static void meet_endpoint(struct usb_line *line, const struct walk *walk, const 
 			line->out = raw[2];
 	} else if (line->in == 0) {
 		line->in = raw[2];
-		line->packet_size = size > 0 && size <= MAX_PACKET ? size : 64; /* some FTDI chips say 0 */
+		line->packet_size = size > 0 && size <= LINK_PACKET ? size : 64; /* some FTDI chips say 0 */
 	}
 }
 
@@ -365,6 +370,7 @@ int line_over_usb_open(struct link *usb, const struct usb_identity *identity, st
 		free(line);
 		return failed;
 	}
+	fetch(line, clock_now()); /* posts; what is there already is kept */
 	*out = &line->base;
 	return 0;
 }

@@ -4,8 +4,8 @@
 #include "station/link/link.h"
 
 /* A serial line where no kernel driver makes one: CDC-ACM (USB CDC 1.2, PSTN subclass) or FTDI requests over a link that has
- * control and bulk. What the device says while a write is under way waits in the device, which has little room (64 bytes of
- * a 32U4, 256 of an FT232R): whoever writes ahead of the answers must not have more than that under way.
+ * control and bulk. Over one without `stream`, what the device says while nobody reads waits in the device, which has little
+ * room (64 bytes of a 32U4, 256 of an FT232R).
  *
  * Takes `usb` over on success, leaves it to the caller on failure. POGO_INPUT: it is no such device. Raw 8N1 without flow
  * control where the device has a choice; speed and signals stay until `line`. */

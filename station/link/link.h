@@ -34,6 +34,8 @@ struct usb_identity {
 
 struct link;
 
+enum { LINK_STREAM = 16, LINK_PACKET = 1024 };
+
 enum line_signal { LINE_DTR = 1, LINE_RTS = 2 };
 
 /* A link is a USB device (control and bulk are there, the line calls are NULL) or a serial line (the other
@@ -49,6 +51,11 @@ struct link_ops {
 	/* Resets the port and configures the device again, as if it had been plugged anew; the link goes on. For one that
 	 * hangs. 0 or -enum link_status. NULL: a serial line has none. */
 	int (*restart)(struct link *link, deadline_t deadline);
+	/* The next packet of a bulk IN endpoint that the device fills by itself, as bulk gives it; but from the first call
+	 * on (of one endpoint, always with the same `packet`, its maximal size up to LINK_PACKET) the link keeps
+	 * LINK_STREAM transfers posted, also between calls: what the device says while nobody asks is kept, in order.
+	 * NULL: the link cannot. */
+	int (*stream)(struct link *link, uint8_t endpoint, void *data, size_t packet, deadline_t deadline);
 	/* Waits for at least one byte, returns how many of `room` came, or -enum link_status. */
 	int (*read)(struct link *link, void *data, size_t room, deadline_t deadline);
 	/* Hands all bytes over, returns `length` or -enum link_status. */

@@ -38,12 +38,32 @@ struct usbip_host {
 	unsigned wakes;
 };
 
+struct urb { /* one transfer on the wire */
+	uint8_t endpoint;
+	bool in;
+	uint8_t setup[8];
+	void *data;
+	uint32_t length;
+	uint32_t seqnum;
+};
+
+struct stream { /* IN transfers that are kept posted, a ring in the order of posting */
+	struct posted {
+		struct urb urb;
+		bool over;
+		int result;
+		uint8_t bytes[LINK_PACKET];
+	} ring[LINK_STREAM];
+	unsigned first, count;
+};
+
 struct usbip_link {
 	struct link base;
 	int fd;
 	bool gone;
 	uint32_t devid;
 	uint32_t count; /* of commands sent */
+	struct stream *stream; /* NULL until it is asked for */
 };
 
 static void put16(uint8_t *at, unsigned value)
@@ -69,16 +89,6 @@ static uint32_t get32(const uint8_t *at)
 }
 
 /* ---- transfers -------------------------------------------------------------------------- */
-
-struct urb { /* one transfer on the wire */
-	uint8_t endpoint;
-	bool in;
-	uint8_t setup[8];
-	void *data;
-	uint32_t length;
-	uint32_t seqnum;
-	bool cancelled; /* its answer is of no interest any more */
-};
 
 static int lost(struct usbip_link *link)
 {
@@ -175,6 +185,31 @@ static int take_answer(struct usbip_link *link, struct urb *urb, const uint8_t h
 	return (int)actual;
 }
 
+/* NULL: not one that is posted and open. */
+static struct posted *find_posted(struct stream *stream, uint32_t seqnum)
+{
+	for (unsigned i = 0; stream != NULL && i < stream->count; i++) {
+		struct posted *posted = &stream->ring[(stream->first + i) % LINK_STREAM];
+		if (posted->urb.seqnum == seqnum && !posted->over)
+			return posted;
+	}
+	return NULL;
+}
+
+/* An answer that was not waited for: a packet of the stream, or a transfer that was given up. 0 or -LINK_GONE. */
+static int take_other(struct usbip_link *link, uint32_t seqnum, const uint8_t head[USBIP_URB_SIZE])
+{
+	struct posted *posted = find_posted(link->stream, seqnum);
+
+	if (posted != NULL) {
+		posted->result = take_answer(link, &posted->urb, head);
+		posted->over = true;
+	} else if (seqnum & 1) {
+		skip_payload(link, get32(head + USBIP_URB_ACTUAL));
+	}
+	return link->gone ? -LINK_GONE : 0;
+}
+
 /* Reads packets until the answer to `urb` (returns its result), or the confirmation `unlink` (0 =
  * none is awaited) that there will be none (-LINK_TIMEOUT). At the deadline -LINK_TIMEOUT, *pending
  * stays true. */
@@ -204,7 +239,7 @@ static int await_answer(struct usbip_link *link, struct urb *urb, uint32_t unlin
 			*pending = false;
 			return take_answer(link, urb, head);
 		}
-		if ((seqnum & 1) && skip_payload(link, get32(head + USBIP_URB_ACTUAL)) != 0)
+		if (take_other(link, seqnum, head) != 0)
 			return -LINK_GONE;
 	}
 }
@@ -258,6 +293,15 @@ static int usbip_control(struct link *base, uint8_t request_type, uint8_t reques
 	return transfer((struct usbip_link *)base, &urb, deadline);
 }
 
+/* A stall stays until it is cleared (USB 2.0, 9.4.5); a kernel that serves us does its part when it sees this. */
+static int clear_stall(struct link *base, uint8_t endpoint)
+{
+	int result = usbip_control(base, CLEAR_ENDPOINT, USB_CLEAR_FEATURE, USB_ENDPOINT_HALT, endpoint, NULL, 0,
+	                           deadline_in_ms(UNLINK_MS));
+
+	return result == -LINK_GONE ? -LINK_GONE : -LINK_STALL;
+}
+
 static int usbip_bulk(struct link *base, uint8_t endpoint, void *data, size_t length,
                       deadline_t deadline)
 {
@@ -269,11 +313,53 @@ static int usbip_bulk(struct link *base, uint8_t endpoint, void *data, size_t le
 	if (length > MAX_PAYLOAD)
 		return -LINK_IO;
 	int result = transfer((struct usbip_link *)base, &urb, deadline);
-	/* A stall stays until it is cleared (USB 2.0, 9.4.5); a kernel that serves us does its part when it sees this. */
-	if (result == -LINK_STALL && usbip_control(base, CLEAR_ENDPOINT, USB_CLEAR_FEATURE, USB_ENDPOINT_HALT, endpoint, NULL,
-	                                           0, deadline_in_ms(UNLINK_MS)) == -LINK_GONE)
+	return result == -LINK_STALL ? clear_stall(base, endpoint) : result;
+}
+
+/* Posts until LINK_STREAM transfers are under way or answered and not yet fetched. */
+static int fill_stream(struct usbip_link *link, uint8_t endpoint, size_t packet)
+{
+	struct stream *stream = link->stream;
+
+	while (stream->count < LINK_STREAM) {
+		struct posted *posted = &stream->ring[(stream->first + stream->count) % LINK_STREAM];
+		posted->over = false;
+		posted->urb = (struct urb){
+		        .endpoint = endpoint & 0x0F, .in = true, .data = posted->bytes, .length = (uint32_t)packet};
+		if (send_submit(link, &posted->urb) != 0)
+			return -LINK_GONE;
+		stream->count++;
+	}
+	return 0;
+}
+
+static int usbip_stream(struct link *base, uint8_t endpoint, void *data, size_t packet, deadline_t deadline)
+{
+	struct usbip_link *link = (struct usbip_link *)base;
+
+	if (link->gone)
 		return -LINK_GONE;
-	return result;
+	if (link->stream == NULL)
+		link->stream = calloc(1, sizeof *link->stream);
+	if (link->stream == NULL || packet > LINK_PACKET)
+		return -LINK_IO;
+	if (fill_stream(link, endpoint, packet) != 0)
+		return -LINK_GONE;
+	struct posted *oldest = &link->stream->ring[link->stream->first];
+	if (!oldest->over) {
+		bool pending = true;
+		oldest->result = await_answer(link, &oldest->urb, 0, deadline, &pending);
+		if (pending)
+			return oldest->result;
+	}
+	int result = oldest->result;
+	if (result > 0)
+		memcpy(data, oldest->bytes, (size_t)result);
+	link->stream->first = (link->stream->first + 1) % LINK_STREAM;
+	link->stream->count--;
+	if (result == -LINK_STALL)
+		result = clear_stall(base, endpoint);
+	return fill_stream(link, endpoint, packet) != 0 && result < 0 ? -LINK_GONE : result;
 }
 
 static void usbip_close(struct link *base)
@@ -281,6 +367,7 @@ static void usbip_close(struct link *base)
 	struct usbip_link *link = (struct usbip_link *)base;
 
 	close(link->fd);
+	free(link->stream);
 	free(link);
 }
 
@@ -484,7 +571,11 @@ static int usbip_restart(struct link *link, deadline_t deadline)
 }
 
 static const struct link_ops usbip_link_ops = {
-        .control = usbip_control, .bulk = usbip_bulk, .restart = usbip_restart, .close = usbip_close};
+        .control = usbip_control,
+        .bulk = usbip_bulk,
+        .stream = usbip_stream,
+        .restart = usbip_restart,
+        .close = usbip_close};
 
 static int set_up(struct link *link, const uint8_t raw[USBIP_DEVICE_SIZE], struct usb_identity *id)
 {

@@ -33,6 +33,7 @@ struct fake {
 	size_t packet_count, packet;
 	bool idle_packets; /* FTDI: two status bytes when there is no more */
 	bool gone;
+	unsigned streamed; /* calls of stream */
 	size_t most;       /* the longest IN that was asked for */
 	uint8_t last_in, last_out;
 	char written[600];
@@ -399,6 +400,73 @@ static void a_lost_device_is_gone(void **state)
 	assert_int_equal(f->line->ops->discard(f->line, deadline_in_ms(PATIENCE_MS)), -LINK_GONE);
 }
 
+/* ---- over a link that keeps transfers posted */
+
+static int fake_stream(struct link *link, uint8_t endpoint, void *data, size_t packet, deadline_t deadline)
+{
+	struct fake *fake = (struct fake *)link;
+
+	assert_int_equal(packet, 64);
+	if (fake->gone)
+		return -LINK_GONE;
+	fake->last_in = endpoint;
+	fake->streamed++;
+	if (fake->packet == fake->packet_count && fake->idle_packets) { /* late ones are there at once */
+		memcpy(data, "\x01\x60", 2);
+		return 2;
+	}
+	return fake_in(fake, data, packet, deadline);
+}
+
+static const struct link_ops stream_ops = {
+	.control = fake_control, .bulk = fake_bulk, .stream = fake_stream, .close = fake_close};
+
+static void begin_stream(struct fixture *f, const uint8_t *configuration, size_t length, uint16_t vendor)
+{
+	struct pogo_error err = {.text = ""};
+
+	be(f, configuration, length);
+	f->fake.base.ops = &stream_ops;
+	assert_int_equal(open_line(f, vendor, &err), 0);
+}
+
+static void a_stream_is_used_from_the_beginning(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	char back[10];
+
+	*state = f;
+	say(f, "early", 5); /* before anybody reads */
+	begin_stream(f, pro_micro, sizeof pro_micro, 0x16C0);
+	assert_true(f->fake.streamed > 0);
+	assert_int_equal(read_line(f, back, sizeof back, PATIENCE_MS), 5);
+	assert_memory_equal(back, "early", 5);
+	say(f, "old", 3);
+	assert_int_equal(f->line->ops->discard(f->line, deadline_in_ms(PATIENCE_MS)), 0);
+	assert_int_equal(read_line(f, back, sizeof back, SHORT_MS), -LINK_TIMEOUT);
+}
+
+/* Sixteen may have been answered with nothing long ago: the stale bytes stand behind them. */
+static void ftdi_discards_behind_empty_packets(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	char byte;
+
+	*state = f;
+	begin_stream(f, ft232r, sizeof ft232r, 0x0403);
+	for (unsigned i = 0; i < LINK_STREAM; i++)
+		say(f, "\x01\x60", 2);
+	say(f, "\x01\x60" "stale", 7);
+	f->fake.idle_packets = true;
+	assert_int_equal(f->line->ops->discard(f->line, deadline_in_ms(PATIENCE_MS)), 0);
+	int64_t begin_ns = clock_now();
+	assert_int_equal(read_line(f, &byte, 1, SHORT_MS), -LINK_TIMEOUT);
+	assert_true(clock_now() - begin_ns >= SHORT_MS * 1000000LL);
+	say(f, "\x01\x60" "n", 3);
+	assert_int_equal(read_line(f, &byte, 1, PATIENCE_MS), 1);
+	assert_int_equal(byte, 'n');
+}
+
 static void what_is_no_line_is_refused_and_left_to_the_caller(void **state)
 {
 	struct fixture f = {.line = NULL};
@@ -460,6 +528,8 @@ int main(void)
 		F(ftdi_discards_in_the_chip_too),
 		C(a_lost_device_is_gone),
 		F(a_lost_device_is_gone),
+		cmocka_unit_test_teardown(a_stream_is_used_from_the_beginning, end),
+		cmocka_unit_test_teardown(ftdi_discards_behind_empty_packets, end),
 		cmocka_unit_test(what_is_no_line_is_refused_and_left_to_the_caller),
 		cmocka_unit_test(cut_and_broken_descriptors_do_no_harm),
 	};

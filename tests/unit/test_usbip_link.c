@@ -34,6 +34,8 @@ enum {
 	ASK_HALF,         /* half a header, then close */
 	ASK_STORE,        /* OUT: keeps the data */
 	ASK_IO,           /* -EPROTO */
+	ASK_SPEAK,        /* endpoint 5 says `value` packets, each its number, before this is answered */
+	ASK_REFUSE,       /* endpoint 5 stalls once */
 };
 
 enum list_kind {
@@ -55,6 +57,8 @@ struct server {
 	/* What was seen, read by the test after stop(). */
 	unsigned unlinks, set_configurations, bulks, port_resets;
 	uint8_t cleared; /* the endpoint of a CLEAR_FEATURE */
+	uint32_t posted[64]; /* on endpoint 5, oldest first */
+	unsigned posted_count, most_posted, said;
 	uint8_t stored[256];
 	uint32_t stored_length;
 	struct host *host;
@@ -200,6 +204,17 @@ static void serve_standard(struct server *s, int fd, uint32_t seqnum, const uint
 	answer(fd, seqnum, -32, NULL, 0, 0);
 }
 
+/* Answers the oldest that is posted on endpoint 5. */
+static void say_one(struct server *s, int fd, int status)
+{
+	uint8_t text[3] = {'p', (uint8_t)s->said, (uint8_t)(s->said >> 8)};
+
+	assert_true(s->posted_count > 0);
+	answer(fd, s->posted[0], status, text, status == 0 ? sizeof text : 0, status == 0 ? sizeof text : 0);
+	memmove(s->posted, s->posted + 1, --s->posted_count * sizeof s->posted[0]);
+	s->said += status == 0;
+}
+
 /* False: close the connection. */
 static bool serve_vendor(struct server *s, int fd, uint32_t seqnum, const uint8_t setup[8],
                          const uint8_t *data)
@@ -241,6 +256,15 @@ static bool serve_vendor(struct server *s, int fd, uint32_t seqnum, const uint8_
 		memcpy(s->stored, data, s->stored_length);
 		answer(fd, seqnum, 0, NULL, s->stored_length, 0);
 		return true;
+	case ASK_SPEAK:
+		for (unsigned n = setup[2]; n > 0; n--)
+			say_one(s, fd, 0);
+		answer(fd, seqnum, 0, NULL, 0, 0);
+		return true;
+	case ASK_REFUSE:
+		say_one(s, fd, -32);
+		answer(fd, seqnum, 0, NULL, 0, 0);
+		return true;
 	default: /* the silent ones */
 		return true;
 	}
@@ -267,6 +291,13 @@ static void serve_urbs(struct server *s, int fd)
 		if (command != 1 || from_be(head + 8, 4) != (1u << 16 | 7) ||
 		    (!in && length > sizeof data) || (!in && !receive_all(fd, data, length)))
 			return;
+		if (from_be(head + 16, 4) == 5) { /* says something when it is told to */
+			assert_true(in && s->posted_count < sizeof s->posted / sizeof s->posted[0]);
+			s->posted[s->posted_count++] = seqnum;
+			if (s->posted_count > s->most_posted)
+				s->most_posted = s->posted_count;
+			continue;
+		}
 		if (from_be(head + 16, 4) == 3) { /* stalls until it is cleared */
 			s->bulks++;
 			answer(fd, seqnum, s->cleared == (in ? 0x83 : 0x03) ? 0 : -32, data, 0, 0);
@@ -635,6 +666,71 @@ static void a_stalled_endpoint_is_made_good(void **state)
 	free(s);
 }
 
+static int next_packet(struct server *s, int ms)
+{
+	uint8_t bytes[64];
+	int got = s->link->ops->stream(s->link, 0x85, bytes, sizeof bytes, deadline_in_ms(ms));
+
+	if (got <= 0)
+		return got;
+	assert_int_equal(got, 3);
+	assert_int_equal(bytes[0], 'p');
+	return bytes[1] | bytes[2] << 8;
+}
+
+static void speak(struct server *s, unsigned packets)
+{
+	assert_int_equal(s->link->ops->control(s->link, 0x40, ASK_SPEAK, (uint16_t)packets, 0, NULL, 0,
+	                                       deadline_in_ms(10000)),
+	                 0);
+}
+
+/* What a device says while nobody asks is kept, in order, whatever else is going on. */
+static void a_stream_keeps_what_comes(void **state)
+{
+	(void)state;
+	struct server *s = start_linked();
+	int expected = 1, asked = 0;
+
+	s->said = 1;
+	assert_int_equal(next_packet(s, 0), -LINK_TIMEOUT); /* posts */
+	for (unsigned round = 1; round <= 40; round++) {
+		unsigned packets = round % (LINK_STREAM + 1);
+		speak(s, packets);
+		if (round % 3 == 0)
+			still_works(s);
+		for (unsigned i = 0; i < packets; i++)
+			assert_int_equal(next_packet(s, 10000), expected++);
+		asked += (int)packets;
+	}
+	assert_int_equal(expected - 1, asked);
+	assert_int_equal(next_packet(s, 30), -LINK_TIMEOUT);
+	speak(s, 1);
+	assert_int_equal(next_packet(s, 10000), expected);
+	halt(s);
+	assert_int_equal(s->most_posted, LINK_STREAM);
+	assert_int_equal(s->unlinks, 0); /* a deadline leaves them posted */
+	free(s);
+}
+
+static void a_stream_survives_a_stall_and_ends_with_its_device(void **state)
+{
+	(void)state;
+	struct server *s = start_linked();
+
+	s->said = 1;
+	assert_int_equal(next_packet(s, 0), -LINK_TIMEOUT);
+	assert_int_equal(s->link->ops->control(s->link, 0x40, ASK_REFUSE, 0, 0, NULL, 0, deadline_in_ms(10000)), 0);
+	speak(s, 1);
+	assert_int_equal(next_packet(s, 10000), -LINK_STALL);
+	assert_int_equal(next_packet(s, 10000), 1);
+	assert_int_equal(vendor_in(s, ASK_HANG_UP, NULL, 0, 10000), -LINK_GONE);
+	assert_int_equal(next_packet(s, 10000), -LINK_GONE);
+	halt(s);
+	assert_int_equal(s->cleared, 0x85);
+	free(s);
+}
+
 static void bulk_both_ways(void **state)
 {
 	(void)state;
@@ -792,6 +888,8 @@ int main(void)
 	        cmocka_unit_test(control_both_ways),
 	        cmocka_unit_test(bulk_both_ways),
 	        cmocka_unit_test(restart_resets_and_configures),
+	        cmocka_unit_test(a_stream_keeps_what_comes),
+	        cmocka_unit_test(a_stream_survives_a_stall_and_ends_with_its_device),
 	        cmocka_unit_test(a_stalled_endpoint_is_made_good),
 	        cmocka_unit_test(refusals_leave_the_link_usable),
 	        cmocka_unit_test(time_out_unlinks),
