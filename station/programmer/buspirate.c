@@ -4,16 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bus Pirate v3 and v4 (v5 and v6 in their legacy mode) in binary SPI mode. Modes, commands and their answers: Bus Pirate firmware, SPI.c
- * and binIO.c. Every command is acknowledged, and the UART of a v3 has room for four bytes while the firmware is at
- * work: the next command waits for the acknowledgement. The host keeps the chip's waits. */
+/* Bus Pirate v3 and v4 (v5 and v6 in their legacy mode) in binary SPI mode. Modes, commands and their answers: Bus Pirate
+ * firmware, SPI.c and binIO.c. Every command is acknowledged, and the UART of a v3 has room for four bytes while the
+ * firmware is at work: the next command waits for the acknowledgement. The host keeps the chip's waits. */
 
 enum command {
 	PIRATE_BBIO = 0x00, /* any mode: back to bit-bang mode, which lets go of the pins */
 	PIRATE_SPI = 0x01,  /* from bit-bang mode; in SPI mode: which one is it? */
 	PIRATE_TERMINAL = 0x0F,
 	PIRATE_PINS = 0x80,       /* bit-bang mode: levels */
-	SPI_WRITE_READ = 0x05,    /* counts, data: kept in a buffer of 4096 until all of it is there, then clocked, then acknowledged */
+	SPI_WRITE_READ = 0x05,    /* counts, data: kept until all of it is there, then clocked, then acknowledged */
 	SPI_AVR = 0x06,           /* "extended commands", since 6.x */
 	SPI_BULK = 0x10,          /* + bytes - 1 */
 	SPI_PERIPHERALS = 0x40,
@@ -252,7 +252,7 @@ static int receive(struct pirate *p, uint8_t *in, size_t len, const struct talk 
 		return answer_fault(p, first, t, fault);
 	if (got == 0)
 		got = get(p, in, len, deadline);
-	return got < 0 ? link_fault(p, got, t, step, fault) : 0;
+	return got != 0 ? link_fault(p, got, t, step, fault) : 0;
 }
 
 /* Exactly these bytes must come. */
@@ -591,7 +591,7 @@ static size_t burst(const struct pirate *p)
 static int read_burst(struct pirate *p, enum isp_memory memory, uint32_t address, uint8_t *bytes, size_t len,
                       deadline_t deadline, struct fault *fault)
 {
-	uint8_t out[BULK_MAX], in[BULK_MAX];
+	uint8_t out[BULK_MAX] = {0}, in[BULK_MAX] = {0};
 	size_t n = len < burst(p) ? len : burst(p);
 
 	for (size_t i = 0; i < n; i++, address++) {
@@ -690,10 +690,10 @@ static size_t page_instructions(uint8_t *to, uint32_t address, const uint8_t *by
 	return (size_t)(at - to) + sizeof commit;
 }
 
-/* One command for a page, one round trip. The firmware clocks nothing before the last byte is there: that one is held back until the
- * page before is in the chip. On the line of a v3 a full page of 128 bytes takes (5 + 512 + 4) x 87 us = 45 ms, ten
- * times the chip's 4.5 ms, so its last byte is handed over long before its turn and the wait costs nothing. Only a page of up to five
- * words (49 bytes, 4.3 ms), or one on a line that has no rate, waits for what is left. */
+/* One command for a page, one round trip. The firmware clocks nothing before the last byte is there: that one is held back
+ * until the page before is in the chip. On the line of a v3 a full page of 128 bytes takes (5 + 512 + 4) x 87 us = 45 ms,
+ * ten times the chip's 4.5 ms: its last byte is handed over long before its turn, and the wait costs nothing. Only a page
+ * of up to five words (49 bytes, 4.3 ms), or one on a line that has no rate, waits for what is left. */
 static int send_page(struct pirate *p, const uint8_t *instructions, size_t len, deadline_t deadline, struct fault *fault)
 {
 	const struct talk t = {len + 6, len, FAIL_WRITE, "writing flash"};

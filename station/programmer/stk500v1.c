@@ -5,9 +5,10 @@
 #include <string.h>
 
 /* Arduinos with the sketch "ArduinoISP", and QMK's builds of it for Pro Micro and Teensy 2.0: STK500 messages (Atmel
- * application note AVR061) over a serial line. Which of them there are, their waits and what the sketch answers: ArduinoISP
- * 1.18. A command ends with EOP, its answer stands between INSYNC and OK, and nothing says how long either is: a byte that is lost
- * on the way makes the sketch wait for ever, and one too many shifts all that follows. Nothing may be believed then. */
+ * application note AVR061) over a serial line. Which of them there are, their waits and what the sketch answers:
+ * ArduinoISP 1.18. A command ends with EOP, its answer stands between INSYNC and OK, and nothing says how long either is:
+ * a byte that is lost on the way makes the sketch wait for ever, and one too many shifts all that follows. Nothing may be
+ * believed then. */
 
 enum command {
 	STK_SYNC = 0x30,
@@ -311,7 +312,7 @@ static int receive(struct stk *s, uint8_t *bytes, size_t len, const struct talk 
 		got = get(s, bytes, len, deadline);
 	if (got == 0)
 		got = get(s, &frame, 1, deadline);
-	if (got < 0)
+	if (got != 0)
 		return link_fault(s, got, t, step, fault);
 	return frame == STK_OK ? 0 : answer_fault(s, frame, STK_OK, t, fault);
 }
@@ -483,6 +484,7 @@ static int stk_open(struct link *link, const struct usb_identity *identity, stru
 	s->link = link;
 	s->native = board_of(identity)->native;
 	s->hz = board_of(identity)->hz;
+	s->baud = rates[0];
 	if (find_sketch(s, deadline, fault) != 0 || greet(s, version, deadline, fault) != 0) {
 		free(s);
 		return -1;
@@ -648,8 +650,8 @@ static bool wants_proof(const uint8_t out[4])
 }
 
 /* The sketch tells the last byte of MISO only, so the echo of the second one, by which others see whether the chip is
- * still there, is not to be had. A byte of the signature, asked for in the same breath before it, takes its place: in[1] and in[2]
- * are what a chip that is there has said, in[0] is not known. */
+ * still there, is not to be had. A byte of the signature, asked for in the same breath before it, takes its place: in[1]
+ * and in[2] are what a chip that is there has said, in[0] is not known. */
 static int stk_command(struct programmer *programmer, const uint8_t out[4], uint8_t in[4], deadline_t deadline,
                        struct fault *fault)
 {
@@ -694,8 +696,8 @@ static bool is_big(const struct stk *s)
 	return s->part != NULL && s->part->flash_bytes > BANK;
 }
 
-/* The address goes with every block: it costs no round trip, and nothing has to be remembered through trouble. For EEPROM, too, it is
- * a word's. Above 128 KiB the chip has to be told the bank. */
+/* The address goes with every block: it costs no round trip, and nothing has to be remembered through trouble. For EEPROM,
+ * too, it is a word's. Above 128 KiB the chip has to be told the bank. */
 static void begin_block(const struct stk *s, struct block *b, enum command code, enum isp_memory memory, uint32_t address,
                         size_t count)
 {
@@ -784,9 +786,9 @@ static void make_write(const struct stk *s, struct block *b, uint32_t address, c
 	b->talk = (struct talk){(uint32_t)n * byte_us(s) + (uint32_t)(n / page) * COMMIT_US, 2 * FRAME_MAX, FAIL_WRITE, "writing flash"};
 }
 
-/* How much of the next block may go out while the sketch works on this one. A native port refuses what it has no room for. On
- * a UART what does not fit is lost: 60 bytes go ahead, which at 19200 baud hides 31 of a page's 62 ms. That is per block, so
- * there a block is one page, and not the 256 bytes that the sketch could take. */
+/* How much of the next block may go out while the sketch works on this one. A native port refuses what it has no room for.
+ * On a UART what does not fit is lost: 60 bytes go ahead, which at 19200 baud hides 31 of a page's 63 ms. That is per
+ * block, so there a block is one page, and not the 256 bytes that the sketch could take. */
 static size_t ahead(const struct stk *s, const struct block *b)
 {
 	return s->native || b->len < AHEAD_MAX ? b->len : AHEAD_MAX;

@@ -21,7 +21,7 @@ struct isp_stk {
 	bool boot_only;                 /* there is no sketch */
 	bool boot_name;                 /* it calls itself AVR ISP, as ATmegaBOOT does */
 	int64_t boot_until, sketch_at;
-	uint8_t boot_command;
+	uint8_t boot_command;           /* its first byte; 0 = between commands */
 	unsigned commands[256];
 	unsigned spi_us;                /* of four bytes */
 };
@@ -192,8 +192,10 @@ static void isp_stk_bootloader(struct isp_stk *d, uint8_t byte)
 		wire_say(&d->wire, 0x10);
 		if (d->boot_command == 0x51 && !d->boot_stays)
 			d->boot_until = d->wire.dev + 16000000;
+		d->boot_command = 0;
+	} else if (d->boot_command == 0) {
+		d->boot_command = byte;
 	}
-	d->boot_command = byte;
 	d->sketch_at = d->boot_until + 540000000;
 }
 

@@ -121,7 +121,8 @@ static size_t *life_harm(struct wire *w, enum harm harm)
  * can be longer than any patience: then the plug may be what helps. */
 static void life_one_bad_byte(const struct serial_pod *pod, size_t n, enum harm harm)
 {
-	static const char *const names[HARMS] = {"lost on its way out", "lost on its way in", "wrong on its way out", "wrong on its way in"};
+	static const char *const names[HARMS] = {"lost on its way out", "lost on its way in", "wrong on its way out",
+	                                         "wrong on its way in"};
 	struct life l;
 	char before[200];
 	life_begin(&l, pod);

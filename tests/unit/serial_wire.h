@@ -8,8 +8,8 @@
 #include "tests/unit/isp_chip.h"
 
 /* A serial line with a microcontroller at its other end, as a link. Needs virtual_clock.h before it. Bytes take their
- * time both ways; a UART loses what its receive buffer has no room for while the firmware works, a native USB port refuses it
- * until there is room. The firmware's own clock runs ahead of the host's: what it does takes effect when the host gets there. */
+ * time both ways; a UART loses what its receive buffer has no room for while the firmware works, a native USB port refuses
+ * it until there is room. The firmware's clock runs ahead of the host's, which sees its answers when it gets there. */
 
 enum { WIRE_ROOM = 16384, WIRE_PICKS = 512, WIRE_USB_BANK = 128 };
 

@@ -10,6 +10,8 @@
 #include "tests/unit/virtual_clock.h"
 
 #include "tests/unit/isp_mkii.h"
+#include "tests/unit/isp_pirate.h"
+#include "tests/unit/isp_stk.h"
 #include "tests/unit/isp_usbasp.h"
 #include "tests/unit/isp_usbtiny.h"
 #include "tests/unit/noise_link.h"
@@ -53,6 +55,32 @@ static struct link *new_old_mkii(struct isp_chip *chip)
 	return &d->base;
 }
 
+static struct link *new_micro(struct isp_chip *chip)
+{
+	return &isp_stk_new(chip, true, 19200)->wire.base;
+}
+
+static struct link *new_uno(struct isp_chip *chip)
+{
+	struct isp_stk *d = isp_stk_new(chip, false, 19200);
+
+	d->boot_ms = 1000;
+	return &d->wire.base;
+}
+
+static struct link *new_pirate(struct isp_chip *chip)
+{
+	return &isp_pirate_new(chip, false)->wire.base;
+}
+
+static struct link *new_old_pirate(struct isp_chip *chip)
+{
+	struct isp_pirate *d = isp_pirate_new(chip, false);
+
+	d->no_avr = d->no_blocks = true;
+	return &d->wire.base;
+}
+
 static const struct pod {
 	const struct programmer_driver *driver;
 	struct usb_identity identity;
@@ -62,6 +90,10 @@ static const struct pod {
         {&programmer_usbtiny, {.vendor = 0x1781, .product = 0x0C9F, .release = 0x0106}, new_usbtiny},
         {&programmer_avrispmk2, {.vendor = 0x03EB, .product = 0x2104, .serial = "0000B0018028"}, new_mkii},
         {&programmer_avrispmk2, {.vendor = 0x03EB, .product = 0x2104, .serial = "000200312345"}, new_old_mkii},
+        {&programmer_stk500v1, {.vendor = 0x2341, .product = 0x8037}, new_micro},
+        {&programmer_stk500v1, {.vendor = 0x2341, .product = 0x0043}, new_uno},
+        {&programmer_buspirate, {.vendor = 0x0403, .product = 0x6001}, new_pirate},
+        {&programmer_buspirate, {.vendor = 0x0403, .product = 0x6001}, new_old_pirate},
 };
 enum { PODS = sizeof pods / sizeof pods[0] };
 

@@ -70,7 +70,7 @@ static struct bench entered(const char *part, const struct usb_identity *id, uin
 	return b;
 }
 
-/* After troubles the chip may have been fed with rubbish, and the Arduino's buffer flooded: then only the ends are looked at. */
+/* After troubles the chip may have been fed with rubbish, and the Arduino's buffer flooded. */
 static void end(struct bench *b)
 {
 	if (b->p != NULL) {
@@ -502,6 +502,10 @@ static void a_stale_answer_is_not_believed(void **state)
 	assert_int_equal(b.p->isp->command(b.p, fuse, in, soon(), &b.fault), -1);
 	assert_int_equal(b.fault.code, FAIL_WRITE);
 	assert_int_equal(b.p->isp->command(b.p, fuse, in, soon(), &b.fault), 0);
+	wire_say(&b.device->wire, 0x10); /* found at an entry: no contact fault, which would be tried again */
+	assert_int_equal(b.p->isp->enter(b.p, b.part, 0, NULL, soon(), &b.fault), -1);
+	assert_int_equal(b.fault.code, FAIL_VERIFY);
+	enter(&b);
 	wire_say(&b.device->wire, 0x10);
 	b.p->isp->leave(b.p, soon());
 	assert_int_equal(b.p->isp->enter(b.p, b.part, 0, NULL, soon(), &b.fault), -1);
