@@ -124,12 +124,11 @@ static struct format_reading reading_of(const struct check_order *order, const s
 
 /* An image whose text need not be looked at: it reads without any complaint, and its records ascend, so that nothing
  * in it begins anew below what stands before. That is nearly every file, and most of the time. */
-static bool read_plainly(const struct check_order *order, struct check *check)
+static bool read_plainly(const struct check_order *order, struct check *check, struct pogo_error *why)
 {
 	const struct format_reading reading = reading_of(order, check);
-	struct pogo_error why;
 	if (order->reading.lenient || strncmp(order->image, "-", 1) == 0 ||
-	    format_read_file(order->image, &reading, &check->image, NULL, &why) != 0)
+	    format_read_file(order->image, &reading, &check->image, NULL, why) != 0)
 		return false;
 	if (check->image.ascending)
 		return true;
@@ -145,16 +144,16 @@ static int read_image(const struct check_order *order, struct check *check, stru
 	char *data, path[4096];
 	bool ihex = false;
 	const struct format_reading reading = reading_of(order, check);
-	check->readable = read_plainly(order, check);
+	struct pogo_error why = {.text = ""};
+	check->readable = read_plainly(order, check, &why);
 	if (check->readable)
 		return 0;
 	if (format_split_word(order->image, &path_len, NULL, NULL, err) != 0)
 		return -1;
 	snprintf(path, sizeof path, "%.*s", (int)path_len, order->image);
-	if (infile_read(path, &data, &len, err) != 0)
-		return -1;
+	if (infile_read(path, &data, &len, err) != 0) /* too large, perhaps; the reader has seen what is wrong with it */
+		return why.text[0] != '\0' ? pogo_fail(err, why.kind, "%s", why.text) : -1;
 	bool sound = check_text(check, data, len, &ihex) && ihex;
-	struct pogo_error why;
 	int rc = format_read_memory(data, len, order->image, &reading, &check->image, NULL, &why);
 	free(data);
 	check->readable = rc == 0;

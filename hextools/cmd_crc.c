@@ -209,20 +209,32 @@ static int insert_value(struct crc_job *job, struct pogo_error *err)
 		bytes[i] = job->value[little ? n - 1 - i : i];
 	if (edit_put(&common->image, job->holes.self.first, bytes, n, err) != 0)
 		return -1;
-	return format_write_file(common->output, &common->image, &common->writing, err);
+	return edit_write(common->output, &common->image, &common->writing, err);
+}
+
+/* Without --range: all of the image. */
+static int find_range(struct crc_job *job, struct pogo_error *err)
+{
+	enum { MOST_SPAN = 64 << 20 }; /* no chip here has more, so it is no mistake only if it is said */
+	const struct edit_job *common = &job->common;
+	if (job->range_text != NULL)
+		return edit_job_range(common, job->range_text, &job->range, err);
+	if (!range_of_image(&common->image, &job->range))
+		return pogo_fail(err, POGO_INPUT, "\"%.200s\" has no data", common->path);
+	if (job->holes.fill >= 0 && range_len(&job->range) > MOST_SPAN &&
+	    range_len(&job->range) / 2 > hex_image_bytes(&common->image))
+		return pogo_fail(err, POGO_INPUT,
+				 "0x%05" PRIX32 "-0x%05" PRIX32 " are %" PRIu64 " bytes, most of them hole; --range says which "
+				 "of them are meant", job->range.first, job->range.last, range_len(&job->range));
+	return 0;
 }
 
 static int sum_up(struct crc_job *job, char **argv, int count, struct pogo_error *err)
 {
 	struct edit_job *common = &job->common;
-	if (read_options(job, err) != 0 || edit_job_open(common, argv, count, 0, err) != 0)
+	if (read_options(job, err) != 0 || edit_job_open(common, argv, count, 0, err) != 0 ||
+	    find_range(job, err) != 0)
 		return -1;
-	if (job->range_text != NULL) {
-		if (edit_job_range(common, job->range_text, &job->range, err) != 0)
-			return -1;
-	} else if (!range_of_image(&common->image, &job->range)) {
-		return pogo_fail(err, POGO_INPUT, "\"%.200s\" has no data", common->path);
-	}
 	if (job->insert != NULL && check_place(job, err) != 0)
 		return -1;
 	if (crc_image(job->algorithm, &common->image, &job->range, &job->holes, job->value, err) != 0)

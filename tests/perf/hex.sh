@@ -111,23 +111,31 @@ ok "the reader is faster than a table-driven loop" at_most "${rate[table]}" "${r
 
 # ---- what nobody should feed it -------------------------------------------------------------------------
 exec 3>&1
-# ends NAME EXIT FILE: info FILE ends with this exit code within 1 s and 32 MiB, in at most 60 lines.
+# ends NAME EXIT FILE COMMAND…: it ends with this exit code within 1 s and 32 MiB, in at most 60 lines.
 ends() {
-  local got
-  "$hex" info "$3" >"$fast/said" 2>&1
+  local name=$1 exit=$2 file=$3 got lines
+  shift 3
+  "$hex" "$@" "$file" >"$fast/said" 2>&1
   got=$?
   lines=$(wc -l <"$fast/said")
-  measure 3 odd "$hex info $3"
-  echo "FIGURE $1: $(ms "${us[odd]}") ms, $(mib "${kib[odd]}") MiB, $lines lines" >&3
-  [ "$got" -eq "$2" ] && [ "$lines" -le 60 ] && at_most "${us[odd]}" 1000000 && at_most "${kib[odd]}" "32 * 1024"
+  measure 3 odd "$hex $* $file"
+  echo "FIGURE $name, $1: $(ms "${us[odd]}") ms, $(mib "${kib[odd]}") MiB, $lines lines" >&3
+  [ "$got" -eq "$exit" ] && [ "$lines" -le 60 ] && at_most "${us[odd]}" 1000000 && at_most "${kib[odd]}" "32 * 1024"
+}
+# all_end NAME FILE EXIT EXIT EXIT EXIT: of info, crc, check, diff
+all_end() {
+  ok "$1: info" ends "$1" "$3" "$2" info
+  ok "$1: crc" ends "$1" "$4" "$2" crc
+  ok "$1: check" ends "$1" "$5" "$2" check --part atmega32u4
+  ok "$1: diff" ends "$1" "$6" "$2" diff "$2"
 }
 { printf ':'; head -c $((1 << 30)) /dev/zero | tr '\0' 0; } >"$fast/line.hex"
-ok "a line of 1 GiB" ends "a line of 1 GiB" 2 "$fast/line.hex"
+all_end "a line of 1 GiB" "$fast/line.hex" 2 2 2 2
 rm "$fast/line.hex"
 printf ':0100000041BE\n:02000004FFFFFC\n:01FFFF0042BF\n:00000001FF\n' >"$fast/far.hex"
-ok "two bytes 4 GiB apart" ends "two bytes 4 GiB apart" 0 "$fast/far.hex"
+all_end "two bytes 4 GiB apart" "$fast/far.hex" 0 1 1 0
 yes ':0100000041FF' | head -n 1000000 >"$fast/bad.hex"
-ok "a million bad records" ends "a million bad records" 2 "$fast/bad.hex"
+all_end "a million bad records" "$fast/bad.hex" 2 2 2 2
 { awk 'BEGIN { for (i = 0; i < 1000000; i++) printf ":0100000041BE trailing %d\n", i }'; echo ':00000001FF'; } >"$fast/odd.hex"
 lenient() { "$hex" info --lenient "$1" >"$fast/said" 2>&1; [ "$(wc -l <"$fast/said")" -le 60 ]; }
 ok "a million odd records, lenient" lenient "$fast/odd.hex"

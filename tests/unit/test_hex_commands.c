@@ -20,6 +20,10 @@ static void help_of_each(void **state)
 	(void)state;
 	static const char *const names[] = {"diff", "crop", "exclude", "move",    "fill",
 					    "split", "crc", "dump",    "vectors", "serial"};
+	static const char *const all[] = {"boot", "check", "convert", "crc",   "crop",    "diff",   "dump",  "exclude", "fill",
+					  "fuses", "info", "merge",   "move", "release", "serial", "split", "vectors"};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		assert_said(run(all[i], "--help"), "  --json ");
 	put("@a", TWO);
 	assert_int_equal(run("--help"), 0);
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -33,6 +37,16 @@ static void help_of_each(void **state)
 		assert_failed(run(names[i]), 2, "", 1);
 		assert_failed(run(names[i], "@none", "@none", "@none", "@none"), 2, "", 1);
 	}
+}
+
+/* A file that is too large to be kept is refused for what is wrong with it, not for its size. */
+static void check_of_a_huge_file(void **state)
+{
+	(void)state;
+	char path[320];
+	put("@huge", ":0100000041FF\n");
+	assert_int_equal(truncate(expand("@huge", path), ((off_t)1 << 30) + 1), 0);
+	assert_failed(run("check", "--part", "atmega32u4", "@huge"), 2, "huge:1:12: checksum FF", 1);
 }
 
 static void crop_exclude(void **state)
@@ -167,6 +181,10 @@ static void crc(void **state)
 	assert_failed(run("crc", "--endian", "le", "@a"), 2, "--insert", 3);
 	assert_failed(run("crc", "--insert", "0x20", "--self", "0", "--endian", "le", "-o", "@p", "@a"), 2,
 		      "outside the range", 3);
+	/* Two bytes 4 GiB apart: eleven seconds for a sum that nobody can have meant. */
+	put("@far", ":0100000041BE\n:02000004FFFFFC\n:01FFFF0042BF\n" END);
+	assert_failed(run("crc", "--fill", "0xFF", "@far"), 2, "most of them hole; --range", scratch_count(folder));
+	assert_said(run("crc", "--fill", "0xFF", "--range", "0+16", "@far"), "16 bytes, holes as 0xFF");
 }
 
 static void dump(void **state)
@@ -333,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(help_of_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(check_of_a_huge_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(crop_exclude, setup, teardown),
 		cmocka_unit_test_setup_teardown(move, setup, teardown),
 		cmocka_unit_test_setup_teardown(fill, setup, teardown),
