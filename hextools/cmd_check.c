@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hextools/check.h"
+#include "hextools/cmd_edit.h"
 #include "hextools/conf.h"
 #include "hextools/jsonw.h"
 #include "hextools/options.h"
@@ -65,15 +66,11 @@ static void print_report(FILE *out, const struct check *check, const char *name)
 
 static int print_text(const struct check *check, const char *name, struct pogo_error *err)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (out == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory");
-	print_report(out, check, name);
-	int rc = fclose(out) == 0 ? cmd_print(text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	free(text);
-	return rc;
+	struct edit_text text;
+	if (edit_text_open(&text, err) != 0)
+		return -1;
+	print_report(text.out, check, name);
+	return edit_text_print(&text, NULL, err);
 }
 
 static void put_finding(struct jsonw *json, const struct check_finding *finding)
@@ -107,10 +104,7 @@ static int print_json(const struct check *check, const char *name, struct pogo_e
 		put_finding(&json, &check->findings[i]);
 	jsonw_close(&json, ']');
 	jsonw_close(&json, '}');
-	jsonw_newline(&json);
-	int rc = jsonw_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	jsonw_finish(&json);
-	return rc;
+	return edit_print_json(&json, err);
 }
 
 static int run(const struct check_order *order, bool json, struct pogo_error *err)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/cmd_edit.h"
 #include "hextools/conf.h"
 #include "hextools/fuse_words.h"
 #include "hextools/fuses.h"
@@ -190,23 +191,16 @@ static int print_json(const struct fuse_report *report, const struct order *orde
 	put_set(&json, report);
 	put_meaning(&json, report);
 	jsonw_close(&json, '}');
-	jsonw_newline(&json);
-	int rc = jsonw_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	jsonw_finish(&json);
-	return rc;
+	return edit_print_json(&json, err);
 }
 
 static int print_text(const struct fuse_report *report, struct pogo_error *err)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (out == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory");
-	print_report(out, report);
-	int rc = fclose(out) == 0 ? cmd_print(text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	free(text);
-	return rc;
+	struct edit_text text;
+	if (edit_text_open(&text, err) != 0)
+		return -1;
+	print_report(text.out, report);
+	return edit_text_print(&text, NULL, err);
 }
 
 /* ---- choice --------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 #include "hextools/bootloader.h"
 #include "hextools/cmd_digest.h"
+#include "hextools/cmd_edit.h"
 #include "hextools/cmd_map.h"
 #include "hextools/conf.h"
 #include "hextools/format.h"
@@ -179,24 +180,17 @@ static int report_json(const struct finding *found, int count, struct pogo_error
 		json_finding(&json, &found[i]);
 	jsonw_close(&json, ']');
 	jsonw_close(&json, '}');
-	jsonw_newline(&json);
-	int rc = jsonw_ok(&json) ? cmd_print(json.text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	jsonw_finish(&json);
-	return rc;
+	return edit_print_json(&json, err);
 }
 
 static int report_text(const struct finding *found, int count, struct pogo_error *err)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (out == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	struct edit_text text;
+	if (edit_text_open(&text, err) != 0)
+		return -1;
 	for (int i = 0; i < count; i++)
-		print_text(out, &found[i]);
-	int rc = fclose(out) == 0 ? cmd_print(text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
-	free(text);
-	return rc;
+		print_text(text.out, &found[i]);
+	return edit_text_print(&text, NULL, err);
 }
 
 static int report_map(struct map_options *map, const char *configs, const struct finding *found, int count,
