@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,34 +50,46 @@ static void folder_of(const char *target, char folder[PATH_MAX])
 
 /* ---- signals that would leave a temporary behind ------------------------------------------------------ */
 
+struct outfile_signals {
+	sigset_t waiting, before; /* which wait; the thread's mask as it was */
+};
+
 static void let_signals_wait(struct outfile_set *set)
 {
 	static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	struct sigaction action;
-	if (set->signals_wait)
+	if (set->signals != NULL)
 		return;
-	sigemptyset(&set->waiting);
+	struct outfile_signals *signals = malloc(sizeof *signals);
+	if (signals == NULL)
+		return;
+	sigemptyset(&signals->waiting);
 	/* One that is ignored would look as if it waited. */
 	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
 		if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-			sigaddset(&set->waiting, ending[i]);
-	set->signals_wait = pthread_sigmask(SIG_BLOCK, &set->waiting, &set->before) == 0;
+			sigaddset(&signals->waiting, ending[i]);
+	pthread_sigmask(SIG_BLOCK, &signals->waiting, &signals->before);
+	set->signals = signals;
 }
 
 static bool signal_waits(const struct outfile_set *set)
 {
 	sigset_t both;
-	if (!set->signals_wait || sigpending(&both) != 0)
+	if (set->signals == NULL || sigpending(&both) != 0)
 		return false;
-	sigandset(&both, &both, &set->waiting);
+	sigandset(&both, &both, &set->signals->waiting);
 	return sigisemptyset(&both) == 0;
 }
 
+/* The program may end in here. */
 static void let_signals_through(struct outfile_set *set)
 {
-	if (set->signals_wait)
-		pthread_sigmask(SIG_SETMASK, &set->before, NULL);
-	set->signals_wait = false;
+	if (set->signals == NULL)
+		return;
+	sigset_t before = set->signals->before;
+	free(set->signals);
+	set->signals = NULL;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* ---- one file ----------------------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #ifndef POGO_HEXTOOLS_OUTFILE_H
 #define POGO_HEXTOOLS_OUTFILE_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,8 +40,7 @@ struct outfile {
 struct outfile_set {
 	struct outfile *files;
 	size_t count, room;
-	bool signals_wait;
-	sigset_t waiting, before; /* which do; the thread's mask as it was */
+	struct outfile_signals *signals; /* private: those that wait; NULL: none do */
 };
 
 int outfile_stage(struct outfile_set *set, const char *path, const void *data, size_t len,
