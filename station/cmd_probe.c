@@ -98,7 +98,7 @@ static void print_fuses(const struct probe *probe)
 	const struct fuse_report *report = &probe->fuses;
 
 	printf("  fuses         ");
-	for (unsigned i = 0; i < part->fuse_count; i++)
+	for (unsigned i = 0; i < part->fuse_count && i < PART_FUSES; i++)
 		printf("%s%s %02X", i > 0 ? ", " : "", names[i], report->fuses[i]);
 	printf("\n");
 	for (size_t i = 0; i < report->word_count; i++)
@@ -204,6 +204,7 @@ static void json_stm32(struct jsonw *json, const struct probe *probe)
 static int print_json(const struct probe *probe)
 {
 	const struct chip *chip = &probe->desk.chip;
+	const char *label = probe->desk.programmer->info.label;
 	struct jsonw json;
 
 	jsonw_init(&json, 2);
@@ -212,7 +213,7 @@ static int print_json(const struct probe *probe)
 	jsonw_str(&json, "port", probe->desk.place.port);
 	jsonw_str(&json, "kind", probe->desk.programmer->info.kind);
 	jsonw_str(&json, "firmware", probe->desk.programmer->info.firmware);
-	jsonw_str(&json, "serial", probe->desk.programmer->info.label[0] != '\0' ? probe->desk.programmer->info.label : probe->desk.identity.serial);
+	jsonw_str(&json, "serial", label[0] != '\0' ? label : probe->desk.identity.serial);
 	jsonw_str(&json, "part", chip->part->name);
 	jsonw_int(&json, "flash_bytes", chip->part->flash_bytes);
 	jsonw_int(&json, "flash_page", chip->part->flash_page);

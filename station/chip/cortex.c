@@ -31,6 +31,7 @@ enum { /* register numbers of DCRSR */
 
 enum {
 	RESET_MS = 200,     /* a reset takes microseconds; boards stretch NRST by some milliseconds */
+	MIN_POLLS = 5,      /* on a slow machine two polls may be further apart than that */
 	POLL_US = 500,
 	RELEASE_MS = 300,
 };
@@ -132,6 +133,7 @@ int cortex_halted(struct chip *chip, bool *halted, deadline_t deadline, struct f
 static int await_reset_halt(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	deadline_t end = deadline_in_ms(RESET_MS);
+	unsigned polls = 0;
 	uint32_t state = 0;
 
 	do {
@@ -144,7 +146,7 @@ static int await_reset_halt(struct chip *chip, deadline_t deadline, struct fault
 		if ((state & DHCSR_S_HALT) && !(state & DHCSR_S_RESET_ST))
 			return 0;
 		clock_sleep_us(POLL_US);
-	} while (clock_now() < end && deadline_left_ms(deadline) > 0);
+	} while ((++polls < MIN_POLLS || clock_now() < end) && deadline_left_ms(deadline) > 0);
 	return fault_set(fault, FAIL_CONTACT,
 	                 "the core does not halt after a reset (DHCSR %08X): check BOOT0 and the supply", (unsigned)state);
 }
@@ -194,6 +196,7 @@ int cortex_start(struct chip *chip, const struct cortex_start *start, deadline_t
 int cortex_stop(struct chip *chip, deadline_t deadline, struct fault *fault)
 {
 	deadline_t end = deadline_in_ms(RESET_MS);
+	unsigned polls = 0;
 	bool halted = false;
 
 	if (cortex_set(chip, DHCSR, DHCSR_KEY | DHCSR_C_DEBUGEN | DHCSR_C_HALT | DHCSR_C_MASKINTS, deadline, fault) != 0)
@@ -201,7 +204,7 @@ int cortex_stop(struct chip *chip, deadline_t deadline, struct fault *fault)
 	do {
 		if (cortex_halted(chip, &halted, deadline, fault) != 0)
 			return -1;
-	} while (!halted && clock_now() < end);
+	} while (!halted && (++polls < MIN_POLLS || clock_now() < end));
 	return halted ? 0 : fault_set(fault, FAIL_CONTACT, "the core does not halt");
 }
 
