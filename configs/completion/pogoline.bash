@@ -124,9 +124,9 @@ _pogoline_value() { # PROGRAM NAME COMMAND OPTION WORD DIR
 		esac
 		;;
 	*:--ui) _pogoline_words "$5" tui plain json ;;
-	*:--pod) _pogoline_words "$5" usbasp usbtiny avrispmk2 stk500v1 stlink ;;
+	*:--pod) _pogoline_words "$5" usbasp usbtiny avrispmk2 stk500v1 buspirate stlink ;;
 	*:--timing) _pogoline_words "$5" real fast ;;
-	*:--firmware) _pogoline_words "$5" 2011 2009 2007 lc nr uno micro promicro promicro-qmk teensy ;;
+	*:--firmware) _pogoline_words "$5" 2011 2009 2007 lc nr flash uno micro promicro promicro-qmk teensy ;;
 	pogo-bench:--operator) _pogoline_words "$5" auto manual ;;
 	*:--run) _pogoline_words "$5" all last ;;
 	*:--configs | *:--qmk | *:--tty-dir | *:--output-dir) _pogoline_dirs "$5" ;;

@@ -43,6 +43,20 @@ for kind in "${kinds[@]}"; do
   ok "$kind: the unit's life tells the SCK" eval "'$BUILD/pogo-yield' unit KB000001 --db '$db' | grep -qi 'sck'"
 done
 
+# ---- a 20 MHz board and the firmware that has 3 MHz, below a sixth of it
+db=$work/flash.speed.db
+cat >"$work/line.cfg" <<CFG
+product = "part"; part = "atmega328p"; image = "line.hex"; crystal_hz = 20000000;
+image_sha256 = "$(sha256sum "$work/line.hex" | cut -d' ' -f1)";
+fuses = { low = 0xF7; high = 0xD0; ext = 0xFC; };
+CFG
+bench_start --slots 1 --pod usbasp:flash --chip atmega328p --crystal 20000000 --timing fast --operator auto --boards 1 --hand-ms 20
+ok "3 MHz firmware: a board passes" "$BUILD"/pogo-station run "$work/line.cfg" --db "$db" --bench "$url" --ui plain --events "$watch" \
+  --operator test --count 1
+bench_stop
+check_eq "3 MHz firmware: slow below 250 kHz, then 3 MHz" "$(measure sck_first_hz) $(measure sck_fast_hz)" "187500 3000000"
+ok "3 MHz firmware: chip and release agree" "$BUILD"/tests/bench/judge "$state" "$work/line.hex" atmega328p F7,D0,FC FF
+
 # ---- a temporary low fuse
 fuses=5E,D8,FB
 ok "release that keeps CKDIV8" release

@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/../.." && . tests/lib/line.sh
 
 ok "release" release
-for firmware in 2007 2009 2011 lc nr; do
+for firmware in 2007 2009 2011 lc nr flash; do
   db=$work/$firmware.db
   ok "$firmware: bench" bench_start --slots 1 --timing fast --operator auto --boards 2 --hand-ms 20 --firmware $firmware
   ok "$firmware: two boards pass" station --count 2

@@ -142,11 +142,11 @@ static void expect(const struct rig *rig, const uint8_t *bytes, unsigned seed, u
 
 static void test_enumeration(void **state)
 {
-	static const char *const names[] = {"2007", "2009", "2011", "lc", "nr"};
-	static const uint8_t releases[] = {2, 3, 4, 2, 8};
+	static const char *const names[] = {"2007", "2009", "2011", "lc", "nr", "flash"};
+	static const uint8_t releases[] = {2, 3, 4, 2, 8, 4};
 
 	(void)state;
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct rig rig = open_rig(names[i], NULL, i & 1);
 
 		assert_int_equal(rig.pod->speed, 1);
@@ -183,14 +183,17 @@ static void test_generations_by_request(void **state)
 	            {"2009", 0, 1, 0},
 	            {"2011", 4, 1, 1},
 	            {"lc", 0, 0, 0},
-	            {"nr", 0, 1, 0}};
+	            {"nr", 0, 1, 0},
+	            {"flash", 4, 1, 1}};
 
 	(void)state;
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct rig rig = open_rig(rows[i].name, "atmega32u4", true);
 
 		assert_int_equal(in(&rig, 127, 0, 4), POD_DONE);
 		assert_int_equal(rig.actual, rows[i].capabilities);
+		if (rig.actual == 4) /* SCK code 13 is 3 MHz: bit 24 */
+			assert_int_equal(rig.data[3], !strcmp(rows[i].name, "flash"));
 		assert_int_equal(in(&rig, 10, 8, 4), POD_DONE);
 		assert_int_equal(rig.actual, rows[i].sck);
 		assert_int_equal(in(&rig, 13, 0, 4), POD_DONE);
