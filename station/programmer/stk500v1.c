@@ -49,6 +49,7 @@ enum {
 	PROBE_MS = 80,    /* and while it is looked for */
 	HUSH_MS = 700,    /* from a bootloader's end until the sketch has flashed its LEDs, 540 ms */
 	BOOT_MS = 1700,   /* the same for a bootloader that ends by itself, after a second of silence */
+	NATIVE_MS = 2500, /* it has no bootloader in the way, only the LEDs */
 	RELEASE_MS = 500,
 };
 
@@ -395,7 +396,8 @@ struct search { /* for the sketch */
  * their own). Returns 1 = found, 0, or a link result. */
 static int try_rate(struct stk *s, uint32_t baud, struct search *search, deadline_t deadline)
 {
-	unsigned pairs = 1 + (search->silences < 32 ? search->silences : 32);
+	static const uint8_t pairs[] = {1, 8, 140}; /* a sketch may wait for a page, as in find_step */
+	unsigned round = s->native ? search->silences : search->silences / RATES;
 
 	s->baud = baud;
 	int result = s->link->ops->line(s->link, baud, LINE_DTR | LINE_RTS, deadline);
@@ -403,7 +405,7 @@ static int try_rate(struct stk *s, uint32_t baud, struct search *search, deadlin
 		result = s->link->ops->discard(s->link, deadline);
 	if (result < 0)
 		return result == -LINK_GONE ? result : 0;
-	int voice = call(s, pairs, s->native ? MARK_MS : PROBE_MS, deadline);
+	int voice = call(s, pairs[round % sizeof pairs], s->native ? MARK_MS : PROBE_MS, deadline);
 	if (voice == VOICE_SKETCH && search->silences > 0)
 		voice = find_step(s, deadline);
 	if (voice < 0)
@@ -425,6 +427,8 @@ static int find_sketch(struct stk *s, deadline_t deadline, struct fault *fault)
 {
 	struct search search = {.bootloader = false};
 
+	if (s->native)
+		deadline = earlier(deadline_in_ms(NATIVE_MS), deadline);
 	for (unsigned i = 0; deadline_left_ms(deadline) > 0; i++) {
 		int result = try_rate(s, rates[s->native ? 0 : i % RATES], &search, deadline);
 		if (result == 1)

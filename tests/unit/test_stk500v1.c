@@ -198,6 +198,17 @@ static void silence_ends_in_time(void **state)
 	assert_true(virtual_now - begin < 6500000000);
 	assert_non_null(strstr(b.fault.text, "19200 to 115200"));
 	end(&b);
+
+	b = bench_of("atmega32u4", true, 19200);
+	b.device->boot_only = true; /* any other sketch */
+	b.device->wire.native = false;
+	b.device->boot_baud = 4800;
+	begin = virtual_now;
+	assert_int_equal(try_open(&b, &micro), -1);
+	assert_int_equal(b.fault.code, FAIL_PROGRAMMER_LOST);
+	assert_true(virtual_now - begin < 3000000000);
+	assert_non_null(strstr(b.fault.text, "ISP firmware"));
+	end(&b);
 }
 
 /* The last program died in the middle of a page, RESET held low. */
