@@ -20,6 +20,7 @@ build file:/usr/include/simavr/sim_avr.h libsimavr-dev  runs images on a simulat
 build pc:unicorn         libunicorn-dev    the core of the virtual STM32 boards
 test  pc:cmocka         libcmocka-dev     unit tests
 test  cmd:jq            jq                tests read JSON
+test  cmd:xxd           xxd               tests turn hex digits into bytes
 test  cmd:sqlite3       sqlite3           tests look into the log
 test  cmd:tmux          tmux              tests look at the terminal view
 test  cmd:avrdude       avrdude           another client, against the same bench
