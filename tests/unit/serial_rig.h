@@ -26,12 +26,11 @@ struct rig {
 static enum pod_outcome control(struct rig *rig, uint8_t type, uint8_t request, uint16_t value,
                                 uint16_t index, const void *data, uint16_t length)
 {
-	struct pod_control transfer = {.setup = {type, request, (uint8_t)value,
-	                                         (uint8_t)(value >> 8), (uint8_t)index,
-	                                         (uint8_t)(index >> 8), (uint8_t)length,
-	                                         (uint8_t)(length >> 8)},
-	                               .data = rig->data,
-	                               .start_ns = rig->now};
+	struct pod_control transfer = {
+	        .setup = {type, request, (uint8_t)value, (uint8_t)(value >> 8), (uint8_t)index,
+	                  (uint8_t)(index >> 8), (uint8_t)length, (uint8_t)(length >> 8)},
+	        .data = rig->data,
+	        .start_ns = rig->now};
 	if (data)
 		memcpy(rig->data, data, length);
 	enum pod_outcome outcome = rig->pod->ops->control(rig->pod, &transfer);
@@ -154,7 +153,8 @@ static void send(struct rig *rig, const void *bytes, uint32_t length)
 #define SEND(rig, ...)                                                                             \
 	send(rig, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
-/* One IN transfer of `room` bytes into rig->data; false: nothing will ever come, or not until `until`. */
+/* One IN transfer of `room` bytes into rig->data; false: nothing will ever come, or not until
+ * `until`. */
 static bool collect_until(struct rig *rig, uint32_t room, int64_t until)
 {
 	struct pod_bulk transfer;

@@ -58,8 +58,7 @@ static void send(struct rig *rig, const uint8_t *bytes, size_t count)
 #define SEND(rig, ...)                                                                             \
 	do {                                                                                       \
 		(rig)->output.count = 0;                                                           \
-		send(rig, (const uint8_t[]){__VA_ARGS__},                                          \
-		     sizeof((const uint8_t[]){__VA_ARGS__}));                                      \
+		send(rig, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})); \
 	} while (0)
 
 static void expect(const struct rig *rig, const uint8_t *bytes, size_t count)
@@ -155,7 +154,8 @@ static void answers_what_it_does_not_know(void **state)
 	EXPECT(rig, 0x12);
 	SEND(rig, 0x30, 0x30);
 	EXPECT(rig, 0x15);
-	/* SET_PARAMETER: its id is taken for the end, its value for a command, its end for that one's */
+	/* SET_PARAMETER: its id is taken for the end, its value for a command, its end for that
+	 * one's */
 	SEND(rig, 0x40, 0x89, 0x02, 0x20);
 	EXPECT(rig, 0x15, 0x12);
 	/* the four-byte form of 45 swallows its own end */

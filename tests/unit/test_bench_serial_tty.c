@@ -38,11 +38,8 @@ static void start(struct rig *rig, const char *board, bool fast)
 		fail_msg("%s", err.text);
 	struct bench_place places[2] = {{pod_stk500v1_create, board, rig->part},
 	                                {pod_usbasp_create, NULL, rig->part}};
-	struct bench_setup setup = {.positions = 2,
-	                            .places = places,
-	                            .crystal_hz = 16000000,
-	                            .seed = 1,
-	                            .fast = fast};
+	struct bench_setup setup = {
+	        .positions = 2, .places = places, .crystal_hz = 16000000, .seed = 1, .fast = fast};
 	scratch_make(rig->dir);
 	snprintf(rig->path, sizeof rig->path, "%s/1-1", rig->dir);
 	if (bench_create(&setup, &rig->bench, &err) != 0 ||
@@ -145,8 +142,9 @@ static void serial_positions_have_terminals(void **state)
 	assert_int_equal(scratch_count(rig.dir), 1); /* the USBasp has none */
 	int fd = open_tty(&rig, B19200);
 	ask(fd, "\x30\x20", 2, "\x14\x10", 2);
-	ask(fd, "\x31\x20", 2, "\x14"
-	                       "AVR ISP\x10",
+	ask(fd, "\x31\x20", 2,
+	    "\x14"
+	    "AVR ISP\x10",
 	    9);
 	assert_true(shows(&rig, "\"baud\":19200"));
 	close(fd);
@@ -243,6 +241,27 @@ static void a_touch_brings_another_device(void **state)
 	stop(&rig);
 }
 
+/* The sketch is busy for 70 ms with the first of these, while two packets fit into its endpoint. */
+static void a_long_write_gets_all_its_answers(void **state)
+{
+	struct rig rig;
+	uint8_t bytes[402] = {0x50, 0x20}, answers[402];
+
+	(void)state;
+	start(&rig, "micro", true);
+	int fd = open_tty(&rig, B19200);
+	for (unsigned i = 0; i < sizeof bytes; i += 2) {
+		bytes[i] = i == 0 ? 0x50 : 0x30;
+		bytes[i + 1] = 0x20;
+		answers[i] = 0x14;
+		answers[i + 1] = 0x10;
+	}
+	for (unsigned i = 0; i < 5; i++)
+		ask(fd, bytes, sizeof bytes, answers, sizeof answers);
+	close(fd);
+	stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +271,7 @@ int main(void)
 	        cmocka_unit_test(a_pulled_plug_hangs_up),
 	        cmocka_unit_test(faults_come_through),
 	        cmocka_unit_test(a_touch_brings_another_device),
+	        cmocka_unit_test(a_long_write_gets_all_its_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
