@@ -3,7 +3,7 @@
 # and `pods` while a line runs.
 cd "$(dirname "$0")/../.." && . tests/lib/line.sh
 
-kinds=(usbasp usbtiny avrispmk2)
+kinds=(usbasp usbtiny avrispmk2 stk500v1:micro buspirate)
 ok "release" release
 sed -i '/^serial\|^lock/d' "$work/line.cfg"
 line_of() { # slots "1", "2" … at the ports of the bench, whatever stands there
