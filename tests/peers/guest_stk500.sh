@@ -75,8 +75,13 @@ ok "unplugged" unplug
 ok "a Pro Micro" plug promicro 9206 atmega32u4
 check_eq "it has no serial number" "$(attribute serial)" ""
 ok "opened at 1200 baud and closed" stty -F /dev/ttyACM0 1200
-ok "it starts its bootloader" until_true product 9205
-ok "and after 8 s its sketch" until_true tty_there 9206
+ok "it leaves the bus" until_true tty_gone
+ok "and comes back" attach 1
+ok "as its bootloader" until_true eval "dmesg | grep -q idProduct=9205"
+ok "which goes after 8 s" until_true tty_gone
+ok "and comes back" attach 1
+ok "as the sketch" until_true tty_there 9206
+udevadm settle
 check_eq "which the bench confirms" "$(pod_figure_now running)" sketch
 ok "pulled out of its socket" bench_ctl unplug 1
 ok "the tty is gone" until_true tty_gone
