@@ -24,6 +24,8 @@ test  cmd:xxd           xxd               tests turn hex digits into bytes
 test  cmd:sqlite3       sqlite3           tests look into the log
 test  cmd:tmux          tmux              tests look at the terminal view
 test  cmd:avrdude       avrdude           another client, against the same bench
+test  cmd:st-flash      stlink-tools      another client, on the virtual ST-Link
+test  cmd:openocd       openocd           another client, on the virtual ST-Link
 test  cmd:usbip         usbip|linux-tools-generic  attaches the bench to a real kernel
 test  cmd:qemu-system-x86_64 qemu-system-x86  the emulated machine with a USB stack
 test  cmd:busybox       busybox-static    starts the emulated machine

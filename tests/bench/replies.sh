@@ -32,12 +32,16 @@ two_kinds() { # KIND KIND: a line of their programmers, each with one fault
   # The longest time of a step is that of a request, and a run has one fault per slot.
   ok "all is over in 60 s ($took s)" test $took -le 60
 
+  local spoiled="CONTACT WRITE VERIFY SIGNATURE ERASE FUSE"
   local -A may=([lost]="TIMEOUT PROGRAMMER_LOST" [late]="TIMEOUT PROGRAMMER_LOST" [none]="")
   for ((slot = 1; slot <= slots; slot++)); do
     fault=${faults[slot - 1]}
     found=$(code $slot)
     name=${fault%%=*}
-    wanted="PASS ${may[$name]-CONTACT WRITE VERIFY SIGNATURE ERASE FUSE}"
+    wanted="PASS ${may[$name]-$spoiled}"
+    # On a serial line a reply that is lost or late is a gap in a stream: when asking again brings the two back in step, the
+    # step has failed.
+    case ${pods[slot - 1]} in stk500v1* | buspirate) [ "$name" = none ] || wanted+=" $spoiled" ;; esac
     ok "${pods[slot - 1]}, reply-$fault: $found" grep -qw "${found:-nothing}" <<<"$wanted"
   done
   # A chip that was said to be ready and was not is written too early: no fault of the station, and verifying finds it.
