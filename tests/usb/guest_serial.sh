@@ -53,7 +53,7 @@ ok "every chip holds the release" judge
 
 # --- by a fixed name, and unplugged in the middle of a board
 ok "no tty is left" until_true ttys 0
-ok "bench of 2" bench_start --slots 2 --pod "stk500v1:promicro-qmk" --timing real --operator manual
+ok "bench of 2" bench_start --slots 2 --pod "stk500v1:promicro-qmk" --timing fast --operator manual
 chmod 777 "$watch" "$control"
 ok "attach 1" attach 1
 ok "attach 2" attach 2
