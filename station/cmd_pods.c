@@ -121,7 +121,8 @@ static int find_pod(struct host *host, const struct station_file *file, const st
 	memcpy(pod->usb_port, device->path, sizeof pod->usb_port);
 	snprintf(pod->slot, sizeof pod->slot, "%s", place.name);
 	if (driver == NULL) {
-		snprintf(pod->trouble, sizeof pod->trouble, "not opened: any device may be behind a serial line");
+		snprintf(pod->trouble, sizeof pod->trouble, "not opened: any device may be behind a serial line; name a programmer in the station file "
+			 "(learn --programmer KIND)");
 		return 1;
 	}
 	snprintf(pod->kind, sizeof pod->kind, "%s", driver->kind);

@@ -310,10 +310,8 @@ static int bulk(struct pirate *p, const uint8_t *out, size_t len, uint8_t *in, e
 
 static bool pirate_match(const struct usb_identity *id)
 {
-	/* A v3 is an FT232R as its maker delivers it: so are many other things that are no Bus Pirate. */
-	if (id->vendor == 0x0403 && id->product == 0x6001)
-		return (id->manufacturer[0] == '\0' || strcmp(id->manufacturer, "FTDI") == 0) &&
-		       (id->name[0] == '\0' || strcmp(id->name, "FT232R USB UART") == 0);
+	/* A v3 is an FT232R as its maker delivers it, and so is any cable: only a station file can say that it is one. Nobody
+	 * else's line may be opened, let alone be sent zeros. */
 	return (id->vendor == 0x04D8 && id->product == 0xFB00) || (id->vendor == 0x1209 && id->product == 0x7331);
 }
 

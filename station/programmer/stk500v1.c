@@ -337,7 +337,6 @@ static const struct board {
         {0x2341, 0x0243, false, 125000},
         {0x2341, 0x006A, false, 125000},
         {0x2A03, 0x0043, false, 125000},
-        {0x1A86, 0x7523, false, 125000}, /* clones with a CH340 */
         {0x2341, 0x8037, true, 125000},  /* Micro */
         {0x2341, 0x8237, true, 125000},
         {0x2A03, 0x8037, true, 125000},
@@ -348,7 +347,7 @@ static const struct board {
         {0x16C0, 0x0483, true, 125000}, /* QMK's builds, with Teensyduino's USB */
 };
 
-/* One that a station file names, behind whatever adapter, is treated like an Uno. */
+/* One that a station file names, behind whatever adapter (a clone's CH340, an FT232R), is treated like an Uno. */
 static const struct board unknown_board = {0, 0, false, 125000};
 
 static const struct board *board_of(const struct usb_identity *id)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Replies that do not come, come late, cut, wrong, too long or twice, early and late in a board: each ends in a code that
 # tells it or does no harm, within the step's time; no board passes that should not; the programmers beside do not notice.
-cd "$(dirname "$0")/../.." && . tests/lib/line.sh
+cd "$(dirname "$0")/../.." && . tests/lib/line.sh && . tests/lib/parts.sh
 
 ok "release" release
 sed -i '/^serial\|^lock/d' "$work/line.cfg"
@@ -21,11 +21,12 @@ two_kinds() { # KIND KIND: a line of their programmers, each with one fault
     pods+=("$kind")
   done
   local slots=${#faults[@]}
+  pods_are "$(IFS=,; echo "${pods[*]}")"
 
   ok "bench" bench_start --slots "$slots" --pod "$1*$((slots / 2)),$2" --timing fast --operator auto --boards 1 \
     --hand-ms 20 --faults "$spec"
   local begin=$SECONDS
-  "$BUILD"/pogo-station run "$work/line.cfg" --db "$db" --bench "$url" --ui json --events "$watch" --operator test \
+  "$BUILD"/pogo-station run "$work/line.cfg" --station "$work/pods.cfg" --db "$db" --bench "$url" --ui json --events "$watch" --operator test \
     --count "$slots" >"$work/events.json" 2>"$work/run.err"
   local took=$((SECONDS - begin))
   ok "the bench ends" bench_stop

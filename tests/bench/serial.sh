@@ -8,7 +8,10 @@ every_part stk500v1:micro,buspirate
 recipe atmega32u4 4096
 boards=stk500v1:uno,stk500v1:micro,stk500v1:promicro,stk500v1:promicro-qmk,stk500v1:teensy,buspirate
 bench_start --slots 6 --pod $boards --timing fast --operator auto --boards 1 --hand-ms 20
+pods_are $boards
 "$BUILD"/pogo-station pods --bench "$url" --json >"$work/pods.json"
+check_eq "an FT232R may be anything: pods leaves it alone" "$(jq -r '[.[].port] | join(" ")' "$work/pods.json")" "1-1 1-2 1-3 1-4 1-5"
+"$BUILD"/pogo-station pods --station "$work/pods.cfg" --bench "$url" --json >"$work/pods.json"
 check_eq "pods knows every board" "$(jq -r '[.[].kind] | join(" ")' "$work/pods.json")" \
   "stk500v1 stk500v1 stk500v1 stk500v1 stk500v1 buspirate"
 check_eq "and the sketch" "$(jq -r '.[0].firmware' "$work/pods.json")" "ArduinoISP 1.18"

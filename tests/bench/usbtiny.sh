@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.." && . tests/lib/line.sh && . tests/lib/parts.sh
 every_part usbtiny
 
 recipe atmega32u4 4096
+pods_are usbtiny
 for version in 1.06 1.05 1.04; do
   bench_start --slots 1 --pod "usbtiny:$version" --timing fast --operator auto --boards 1 --hand-ms 20
   check_eq "$version: pods tells the version" "$("$BUILD"/pogo-station pods --bench "$url" --json | jq -r '.[0].firmware')" "USBtiny $version"

@@ -2,7 +2,7 @@
 #
 #   avr_parts              the names of all AVRs in configs/parts
 #   recipe PART BYTES      $work/line.hex with so many bytes of flash and a few of EEPROM, $work/line.cfg, $fuses as delivered
-#   plain ARGS…            pogo-station run; without a station file every programmer of the bench is a slot
+#   plain ARGS…            pogo-station run with a slot for every programmer of the bench
 #   every_part PODS        cases: each of these programmers passes a board of every AVR, and the chips hold the release
 #   fault PODS SPEC WANTED cases: position 1 has that trouble and ends so; those beside it do not notice
 
@@ -27,8 +27,20 @@ CFG
   fuses=${fuses//0x/}
 }
 
+# Without a station file every programmer that its USB ids tell is a slot; a Bus Pirate must be named.
+pods_are() { # PODS
+  local pod n=0
+  {
+    echo 'station = "bench"; slots = ('
+    for pod in ${1//,/ }; do
+      n=$((n + 1))
+      echo "$([ $n = 1 ] || echo ,){ name = \"$n\"; port = \"1-$n\"; programmer = \"${pod%%:*}\"; }"
+    done
+    echo ');'
+  } >"$work/pods.cfg"
+}
 plain() {
-  timeout 120 "$BUILD"/pogo-station run "$work/line.cfg" --db "$db" --bench "$url" --ui plain --events "$watch" --operator test "$@"
+  timeout 120 "$BUILD"/pogo-station run "$work/line.cfg" --station "$work/pods.cfg" --db "$db" --bench "$url" --ui plain --events "$watch" --operator test "$@"
 }
 
 count_of() { awk -F, '{print NF}' <<<"$1"; }
@@ -38,6 +50,7 @@ every_part() {
   for part in $(avr_parts); do
     recipe "$part" $(($(part_flash "$part") * 3 / 4))
     bench_start --slots "$(count_of "$1")" --pod "$1" --chip "$part" --timing fast --operator auto --boards 1 --hand-ms 20
+    pods_are "$1"
     ok "$part: $1 pass a board" plain --count "$(count_of "$1")"
     bench_stop
     ok "$part: chips and release agree" "$BUILD"/tests/bench/judge --all "$state" "$work/line.hex" "$part" "$fuses" FF
@@ -52,6 +65,7 @@ fault() {
   local others n
   others=$(($(count_of "$1") - 1))
   bench_start --slots $((others + 1)) --pod "$1" --timing fast --operator auto --boards 1 --hand-ms 20 --faults "1.1:$2"
+  pods_are "$1"
   plain --count $((others + 1)) >"$work/run.out" 2>&1
   bench_stop
   check_eq "${1%%,*} with $2 ends in $3" "$(last_of "coalesce(code, 'PASS')" 1)" "$3"

@@ -102,8 +102,8 @@ static void ids(void **state)
 		struct usb_identity id;
 		bool is;
 	} cases[] = {
-	        {{.vendor = 0x0403, .product = 0x6001, .manufacturer = "FTDI", .name = "FT232R USB UART"}, true},
-	        {{.vendor = 0x0403, .product = 0x6001}, true},
+	        {{.vendor = 0x0403, .product = 0x6001, .manufacturer = "FTDI", .name = "FT232R USB UART"}, false},
+	        {{.vendor = 0x0403, .product = 0x6001}, false},
 	        {{.vendor = 0x0403, .product = 0x6001, .manufacturer = "Olimex", .name = "OpenOCD JTAG"}, false},
 	        {{.vendor = 0x0403, .product = 0x6001, .manufacturer = "FTDI", .name = "Thermostat"}, false},
 	        {{.vendor = 0x04D8, .product = 0xFB00}, true},

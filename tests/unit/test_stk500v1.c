@@ -104,7 +104,7 @@ static void ids_of_boards_that_usually_are_one(void **state)
 		uint16_t vendor, product;
 		bool is;
 	} ids[] = {{0x2341, 0x0043, true},  {0x2341, 0x8037, true}, {0x1B4F, 0x9206, true},  {0x16C0, 0x0483, true},
-	           {0x1A86, 0x7523, true},  {0x2341, 0x0037, false}, {0x1B4F, 0x9205, false}, {0x2341, 0x0049, false},
+	           {0x1A86, 0x7523, false},  {0x2341, 0x0037, false}, {0x1B4F, 0x9205, false}, {0x2341, 0x0049, false},
 	           {0x0403, 0x6001, false}, {0x16C0, 0x05DC, false}, {0x0000, 0x0000, false}};
 
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
