@@ -3,7 +3,7 @@ cd "$(dirname "$0")/../.." && . tests/lib/line.sh && . tests/usb/guest.sh
 
 pods="stk500v1:uno,stk500v1:promicro-qmk,buspirate:v3"
 ttys() { [ "$(find /dev -maxdepth 1 -name 'ttyACM*' -o -maxdepth 1 -name 'ttyUSB*' | wc -l)" = "$1" ]; }
-pods_json() { "${user[@]}" "$BUILD"/pogo-station pods --json >"$work/pods.json" 2>"$work/pods.err"; }
+pods_json() { "${user[@]}" "$BUILD"/pogo-station pods "$@" --json >"$work/pods.json" 2>"$work/pods.err"; }
 field() { jq -r ".[] | select(.$1 == \"$2\") | .$3" "$work/pods.json"; }
 
 ok "release" release
@@ -24,6 +24,12 @@ ok "and its device" grep -qx 'ID_MM_DEVICE_IGNORE=1' <(udevadm info -q property 
 
 # --- pods
 pods_json
+check_eq "an FT232R may be anything: pods leaves it alone" "$(field tty /dev/ttyUSB0 status)" unknown
+jq -r '"station = \"serial\"; slots = (", ([.[] | "{ name = \"\(.port)\"; port = \"\(.port)\"; programmer = \"\(.kind // "buspirate")\"; }"] | join(", ")),
+  ");"' "$work/pods.json" >"$work/three.cfg"
+chmod a+r "$work/three.cfg"
+three=(--station "$work/three.cfg")
+pods_json "${three[@]}"
 check_eq "pods lists all" "$(jq -r '.[].kind' "$work/pods.json" | sort | paste -sd ' ')" "buspirate stk500v1 stk500v1"
 check_eq "each with its tty" "$(jq -r '.[].tty' "$work/pods.json" | sort | paste -sd ' ')" "/dev/ttyACM0 /dev/ttyACM1 /dev/ttyUSB0"
 check_eq "all are ready" "$(jq -r '.[].status' "$work/pods.json" | sort -u)" ready
@@ -33,16 +39,16 @@ ok "without the right: the sentence names the group" grep -q 'belongs to the gro
 "${user[@]}" bash -c 'exec 7<>/dev/ttyACM1; echo >"$0"; exec sleep 1000' "$work/opened" &
 opener=$!
 ok "a terminal has one of them" until_true test -e "$work/opened"
-pods_json
+pods_json "${three[@]}"
 check_eq "pods does not touch it" "$(field tty /dev/ttyACM1 status)" "in use"
 kill $opener
 wait $opener
 
 # --- six boards
-"${user[@]}" "$BUILD"/pogo-station run "$work/line.cfg" --db "$work/line.db" --ui plain --events "$watch" --count 6 >"$work/run.out" 2>&1 &
+"${user[@]}" "$BUILD"/pogo-station run "$work/line.cfg" "${three[@]}" --db "$work/line.db" --ui plain --events "$watch" --count 6 >"$work/run.out" 2>&1 &
 run_pid=$!
 ok "the line runs" until_true grep -q 'board found' "$work/run.out"
-pods_json
+pods_json "${three[@]}"
 check_eq "pods beside it: all in use" "$(jq -r '.[].status' "$work/pods.json" | sort -u)" "in use"
 wait $run_pid
 status=$?
@@ -53,7 +59,8 @@ ok "every chip holds the release" judge
 
 # --- by a fixed name, and unplugged in the middle of a board
 ok "no tty is left" until_true ttys 0
-ok "bench of 2" bench_start --slots 2 --pod "stk500v1:promicro-qmk" --timing fast --operator manual
+# In real time: a board must still be at work when its plug comes out.
+ok "bench of 2" bench_start --slots 2 --pod "stk500v1:promicro-qmk" --timing real --operator manual
 chmod 777 "$watch" "$control"
 ok "attach 1" attach 1
 ok "attach 2" attach 2
