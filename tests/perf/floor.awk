@@ -5,6 +5,8 @@
 #   usbasp HZ FUSES ENTRIES    firmware 2011-05-28, a hardware SCK
 #   usbtiny PERIOD FUSES ENTRIES   firmware 1.06
 #   mkii HZ FUSES ENTRIES
+#   sketch HZ FUSES ENTRIES BAUD   ArduinoISP 1.18; BAUD 0 = native USB, whose bytes cost nothing beside SPI
+#   pirate HZ FUSES ENTRIES        Bus Pirate v3 at 115200 baud
 #
 # FUSES = fuse bytes that must be written, ENTRIES = entries to programming mode, each 20 ms by the data sheets.
 #
@@ -17,6 +19,12 @@
 #
 # Full speed (mkii). Per byte four SPI bytes with 1.5 us between them, per message 30 us and 1 us per byte, per packet 13
 # bytes of protocol at 12 Mbit/s. The gaps are estimates: no mkII was measured.
+#
+# Serial. A byte takes ten bit times, one way after the other. The sketch reads a block whole, then works: a page takes its
+# instructions and 30 ms behind the commit, an entry 70.1 ms. While it works the 63 bytes of its receive buffer may fill with
+# the next block; so on a UART a page a block costs least. Reading, its SPI goes on behind the line. The Bus Pirate has no such
+# buffer: a frame of five bytes, the page's instructions and the commit, then its SPI, then one byte back; the page's own time
+# passes behind the next frame. It reads in runs of up to 4096 bytes, a byte as fast as the slower of line and SPI.
 
 function frames(work, stolen, wait,    time, n) {
   time = 115 + work + 2 * stolen
@@ -33,14 +41,14 @@ function term(text, ms) {
 }
 
 function fixed(command_ms, commands) {
-  term(sprintf("enter %d x 20 ms, erase %.1f ms, fuses %d x %.1f ms", entries, erase_us / 1000, fuses, fuse_us / 1000),
-    entries * 20 + erase_us / 1000 + fuses * fuse_us / 1000)
+  term(sprintf("enter %d x %.1f ms, erase %.1f ms, fuses %d x %.1f ms", entries, enter_ms, erase_us / 1000, fuses, fuse_us / 1000),
+    entries * enter_ms + erase_us / 1000 + fuses * fuse_us / 1000)
   commands = 1 + 3 + 3 + 2 * fuses + 2 * entries # erase, signature, fuses read, fuses written and read, entries
   term(sprintf("%d single commands x %.1f ms", commands, command_ms), commands * command_ms)
 }
 
 {
-  model = $1; fuses = $3; entries = $4; total = 0
+  model = $1; fuses = $3; entries = $4; total = 0; enter_ms = 20
   pages = bytes / page; packets = page / 8
 }
 
@@ -77,6 +85,25 @@ model == "mkii" {
   term(sprintf("read: %d messages x (256 bytes x %.0f us + message %.0f us)", bytes / 256, byte, answer),
     bytes / 256 * (256 * byte + answer) / 1000)
   fixed((byte + 2 * head) / 1000)
+}
+
+model == "sketch" {
+  byte = $2 ? 32e3 / $2 : 0; line = $5 ? 10e3 / $5 : 0; enter_ms = 70.1
+  ahead = line ? page + 9 - 63 : 0
+  term(sprintf("write: %d pages x (%d bytes x %.3f ms on the line + %d instructions x %.3f ms + 30 ms)", pages, ahead, line,
+    page + 1, byte), pages * (ahead * line + (page + 1) * byte + 30))
+  get = 258 * line > 256 * byte ? 258 * line : 256 * byte
+  term(sprintf("read: %d blocks of 256 bytes x %.1f ms, the slower of line and SPI", bytes / 256, get), bytes / 256 * get)
+  fixed(9 * line + byte)
+}
+
+model == "pirate" {
+  byte = 32e3 / $2; line = 10e3 / 115200
+  term(sprintf("write: %d pages x (%d bytes x %.4f ms on the line + %d instructions x %.3f ms)", pages, 4 * page + 10, line,
+    page + 1, byte), pages * ((4 * page + 10) * line + (page + 1) * byte))
+  get = byte > line ? byte : line
+  term(sprintf("read: %d bytes x %.4f ms, the slower of line and SPI", bytes, get), bytes * get)
+  fixed(10 * line + byte)
 }
 
 { printf "FLOOR %.0f\n", total }
