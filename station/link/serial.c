@@ -26,6 +26,7 @@ enum {
 	TOUCH_BAUD = 1200,     /* at this speed a low DTR starts the boot loader of a 32U4 board (Arduino core, CDC.cpp) */
 	PTY_SLAVE_MAJOR = 136, /* to 143 (Linux, admin-guide/devices.rst) */
 	PTY_SLAVE_MAJORS = 8,
+	SETTLE_S = 3,          /* what udev may take for a new node on a busy machine */
 };
 
 struct serial_link {
@@ -208,6 +209,16 @@ static int in_use(const char *device, struct pogo_error *err)
 	return pogo_fail(err, POGO_SYSTEM, "the serial line %s is in use: end the other program that has it open", device);
 }
 
+/* udev gives a node its group some moments after the kernel made it: until then it is not there yet. */
+static bool is_being_made(const char *device)
+{
+	struct stat node;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return stat(device, &node) == 0 && now.tv_sec >= node.st_ctim.tv_sec && now.tv_sec - node.st_ctim.tv_sec <= SETTLE_S;
+}
+
 /* Returns 1 for what is not there, or left while it was being opened. */
 static int open_failed(const char *device, int number, struct pogo_error *err)
 {
@@ -219,7 +230,7 @@ static int open_failed(const char *device, int number, struct pogo_error *err)
 		return 1;
 	case EACCES:
 	case EPERM:
-		return no_permission(device, err);
+		return is_being_made(device) ? 1 : no_permission(device, err);
 	case EBUSY:
 		return in_use(device, err);
 	default:

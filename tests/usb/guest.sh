@@ -19,5 +19,15 @@ until_true() {
 
 usb_count() { [ "$(grep -lx 05dc /sys/bus/usb/devices/*/idProduct 2>/dev/null | wc -l)" = "$1" ]; }
 
-# attach N: bus id 1-N of the bench becomes a USB device of this machine.
-attach() { usbip --tcp-port "$(bench_port)" attach -r 127.0.0.1 -b "1-$1"; }
+# attach N: bus id 1-N of the bench becomes a USB device of this machine. The tool gives up when a device appears or leaves
+# while it reads sysfs: it is asked again when udev is through.
+attach() {
+  local said
+  for _ in 1 2 3 4 5; do
+    said=$(usbip --tcp-port "$(bench_port)" attach -r 127.0.0.1 -b "1-$1" 2>&1) && return 0
+    [[ $said == *"open vhci_driver"* ]] || break
+    udevadm settle
+  done
+  echo "$said"
+  return 1
+}
