@@ -24,7 +24,9 @@ if [ "$wire" = ftdi ]; then
     shift
     bench_start --slots 1 --pod buspirate --chip "$part" --operator manual "$@" || return 1
     tty=/dev/ttyUSB0
-    attach 1 && until_true tty_there && udevadm settle && bench_ctl insert 1
+    attach 1 && until_true tty_there && udevadm settle && bench_ctl insert 1 || return 1
+    # As the kernel sets it up: this project's udev rule makes it 1.
+    echo 16 >/sys/class/tty/ttyUSB0/device/latency_timer
   }
   unplug() { usbip detach -p 0 && until_true tty_gone && bench_stop; }
 fi

@@ -24,7 +24,7 @@ floor() {
     -f tests/perf/floor.awk <<<"$1"
 }
 median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
+calc() { awk "BEGIN { printf \"$1\", ($2) }"; }
 
 table=$work/table
 printf '%-18s %9s %9s %7s %6s %9s %8s  %s\n' programmer station avrdude ratio goal floor "x floor" verdict >"$table"

@@ -55,8 +55,16 @@ station_board() {
   wait $run_pid
 }
 
+# An FTDI chip fresh from its plug and as the kernel alone sets it up: avrdude sends its first instruction right behind RESET,
+# and has the target's 20 ms from this delay alone; the station's wish for none stays with the tty.
+kernels_latency() {
+  [ -e /dev/ttyUSB0 ] || return 0
+  usbip detach -p 0 && until_true gone && attach 1 && until_true test -e /dev/ttyUSB0 && settled &&
+    echo 16 >/sys/class/tty/ttyUSB0/device/latency_timer
+}
+
 avrdude_board() { # the call, from start to end
-  bench_ctl swap 1 && settled || return 1
+  bench_ctl swap 1 && settled && kernels_latency || return 1
   local begin
   begin=$(now)
   avrdude "${dude[@]}" || return 1
