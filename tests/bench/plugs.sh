@@ -6,9 +6,13 @@ cd "$(dirname "$0")/../.." && . tests/lib/line.sh
 kinds=(usbasp usbtiny avrispmk2 stk500v1:micro buspirate)
 ok "release" release
 sed -i '/^serial\|^lock/d' "$work/line.cfg"
-line_of() { # slots "1", "2" … at the ports of the bench, whatever stands there
+line_of() { # PODS…: slots "1", "2" … at the ports of the bench, with their kinds
+  local i=0 pod
   echo 'station = "plugs"; slots = ('
-  for ((i = 1; i <= $1; i++)); do echo "{ name = \"$i\"; port = \"1-$i\"; }$([ "$i" = "$1" ] || echo ,)"; done
+  for pod in "$@"; do
+    i=$((i + 1))
+    echo "$([ $i = 1 ] || echo ,){ name = \"$i\"; port = \"1-$i\"; programmer = \"${pod%%:*}\"; }"
+  done
   echo ');'
 }
 
@@ -27,7 +31,7 @@ for kind in "${kinds[@]}"; do
   pods+=("$kind")
 done
 slots=${#faults[@]}
-line_of "$slots" >"$work/many.cfg"
+line_of "${pods[@]}" >"$work/many.cfg"
 ok "bench" bench_start --slots "$slots" --pod "$(IFS=,; echo "${pods[*]}")" --timing fast --operator auto --boards 1 \
   --hand-ms 20 --faults "$spec"
 begin=$SECONDS
@@ -45,7 +49,6 @@ done
 check_eq "no attempt is left open" "$(sql "select count(*) from attempts where status is null")" 0
 
 # ---- the plug goes in elsewhere: a slot is a place
-line_of 2 >"$work/two.cfg"
 until_event() { # from the station's event stream
   local line
   while read -r line <&4; do [[ $line != *"$1"*"$2"* ]] || return 0; done
@@ -54,9 +57,10 @@ until_event() { # from the station's event stream
 }
 elsewhere() { # KIND: out of port 1 in mid-work, into port 2; then another one into port 1
   local pid
+  line_of "$1" "$1" >"$work/two.cfg"
   rm -f "$work/events" && mkfifo "$work/events"
   bench_start --slots 2 --pod "$1" --timing fast --operator manual --faults "1.1:unplug=3000" && bench_ctl unplug 2 || return 1
-  "$BUILD"/pogo-station run "$work/line.cfg" --station "$work/two.cfg" --db "$work/$1.db" --bench "$url" --ui json \
+  timeout -s INT 60 "$BUILD"/pogo-station run "$work/line.cfg" --station "$work/two.cfg" --db "$work/$1.db" --bench "$url" --ui json \
     --operator test >"$work/events" 2>"$work/run.err" &
   pid=$!
   exec 4<"$work/events"
@@ -74,7 +78,7 @@ for kind in "${kinds[@]}"; do ok "$kind: lost at 1, works at 2, and a new one at
 
 # ---- pods beside a running line
 ok "bench in real time" bench_start --slots 3 --pod usbasp,usbtiny,avrispmk2 --timing real --operator auto --boards 1 --hand-ms 20
-line_of 2 >"$work/two.cfg"
+line_of usbasp usbtiny >"$work/two.cfg"
 rm -f "$work/events" && mkfifo "$work/events"
 "$BUILD"/pogo-station run "$work/line.cfg" --station "$work/two.cfg" --db "$work/pods.db" --bench "$url" --ui json --events "$watch" \
   --operator test --count 2 >"$work/events" 2>"$work/run.err" &

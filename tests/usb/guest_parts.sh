@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Every USB programmer for AVRs with every part, one board each, through the kernel's usbfs: both ends of the flash (above
-# 64 KiB where there is that), EEPROM, the fuses as delivered.
+# Every programmer for AVRs with every part, one board each, through the kernel's usbfs, cdc-acm and ftdi_sio: both ends of
+# the flash (above 64 KiB where there is that), EEPROM, the fuses as delivered.
 cd "$(dirname "$0")/../.." && . tests/lib/line.sh && . tests/usb/guest.sh
 
-kinds=(usbasp usbtiny avrispmk2:genuine avrispmk2:lufa)
-attached() { [ "$(grep -lx -e 05dc -e 0c9f -e 2104 /sys/bus/usb/devices/*/idProduct 2>/dev/null | wc -l)" = "$1" ]; }
+kinds=(usbasp usbtiny avrispmk2:genuine avrispmk2:lufa stk500v1:micro buspirate)
+attached() { [ "$(grep -lx -e 05dc -e 0c9f -e 2104 -e 8037 -e 6001 /sys/bus/usb/devices/*/idProduct 2>/dev/null | wc -l)" = "$1" ]; }
 # One after the other: usbip gives up when it meets a device that is only half there.
 attach_all() {
   for ((n = 1; n <= ${#kinds[@]}; n++)); do attach $n && until_true attached $n || return 1; done
-  udevadm settle
+  until_true ttys_there && udevadm settle
 }
+ttys_there() { [ -w /dev/ttyACM0 ] && [ -w /dev/ttyUSB0 ]; }
 insert_all() { for ((n = 1; n <= ${#kinds[@]}; n++)); do bench_ctl insert $n || return 1; done; }
 detach_all() { for ((n = 0; n < ${#kinds[@]}; n++)); do usbip detach -p $n || return 1; done && until_true attached 0; }
 
@@ -37,8 +38,9 @@ for cfg in $(grep -l '^family = "avr"' configs/parts/*.cfg); do
   bench_start --slots ${#kinds[@]} --pod "$(IFS=,; echo "${kinds[*]}")" --chip "$part" --timing fast --operator manual
   ok "$part: the programmers arrive" attach_all
   ok "$part: boards are set" insert_all
-  # Without a station file every programmer that is plugged is a slot.
-  ok "$part: each programmer passes one" timeout 200 "${user[@]}" "$BUILD"/pogo-station run "$work/line.cfg" --db "$work/line.db" --ui plain \
+  # A Bus Pirate must be named: an FT232R may be anything.
+  "$BUILD"/pogo-station pods --json | jq -r '"station = \"parts\"; slots = (", ([.[] | "{ name = \"\(.port)\"; port = \"\(.port)\"; programmer = \"\(.kind // "buspirate")\"; }"] | join(", ")), ");"' >"$work/parts.cfg"
+  ok "$part: each programmer passes one" timeout 200 "${user[@]}" "$BUILD"/pogo-station run "$work/line.cfg" --station "$work/parts.cfg" --db "$work/line.db" --ui plain \
     --operator test --count ${#kinds[@]}
   ok "$part: the programmers leave" detach_all
   ok "$part: the bench ends" bench_stop
