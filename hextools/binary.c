@@ -35,9 +35,9 @@ static int binary_read(struct instream *in, const struct format_reading *reading
 		       struct hex_image *image, struct format_origin *origin, struct pogo_error *err)
 {
 	struct builder builder;
-	(void)reading;
 	(void)origin;
 	builder_init(&builder);
+	builder.watch = reading->watch;
 	builder.expected = instream_length(in) <= INSTREAM_MAX ? instream_length(in) : 0;
 	if (copy_all(in, &builder, err) == 0)
 		return builder_finish(&builder, image, NULL, err);

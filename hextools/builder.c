@@ -280,7 +280,17 @@ int builder_add(struct builder *builder, uint32_t addr, const void *bytes, size_
 	memcpy(builder->put, bytes, len);
 	builder->next = addr;
 	builder_advance(builder, len);
+	builder_show(builder);
 	return 0;
+}
+
+void builder_show(const struct builder *builder)
+{
+	const struct builder_watch *watch = builder->watch;
+	bool first = builder->count == 0 && builder->flat.bytes == NULL;
+	if (watch != NULL && first && builder->next != NOTHING_OPEN)
+		watch->grown(watch->context, builder->open_addr, builder->open_bytes,
+			     (size_t)(builder->put - builder->open_bytes));
 }
 
 bool builder_empty(const struct builder *builder)

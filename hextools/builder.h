@@ -15,10 +15,19 @@
 struct builder_block; /* memory for short pieces */
 struct builder_piece;
 
+/* Somebody who begins to work on the data while the rest of the file is read: shown the whole of what the first piece
+ * has so far, [addr, addr + len), again whenever it has grown. The bytes are right during the call only. If reading
+ * ends well, the image has those bytes at those addresses; it may have others in front of them. */
+struct builder_watch {
+	void (*grown)(void *context, uint32_t addr, const uint8_t *bytes, size_t len);
+	void *context;
+};
+
 struct builder {
 	uint8_t *put, *limit;  /* the open piece grows here */
 	uint64_t next;         /* the address that continues it; none open: above 2^32 */
 	uint64_t expected;     /* at most so many bytes are still to come; a hint for big pieces */
+	const struct builder_watch *watch; /* not owned; NULL: nobody */
 
 	/* private */
 	uint32_t open_addr;
@@ -54,6 +63,9 @@ static inline void builder_advance(struct builder *builder, size_t len)
 	builder->put += len;
 	builder->next += len;
 }
+
+/* Shows the watch what there is, if that is worth a look; builder_add does it by itself. */
+void builder_show(const struct builder *builder);
 
 bool builder_empty(const struct builder *builder);
 

@@ -42,21 +42,39 @@ struct finding {
 	const struct bootloader_file *file;
 };
 
-static int look(const char *path, const struct format_reading *reading, const struct bootloader_set *set,
+/* The known bootloaders: read when the first is needed, which is while the second thread is hashing. */
+struct shelf {
+	const char *configs;
+	bool loaded;
+	struct bootloader_set set;
+};
+
+static int recognise(struct shelf *shelf, struct finding *found, struct pogo_error *err)
+{
+	if (!shelf->loaded && bootloader_load_all(shelf->configs, &shelf->set, err) != 0)
+		return -1;
+	shelf->loaded = true;
+	if (!bootloader_recognise(&shelf->set, &found->image, &found->family, &found->file) &&
+	    !bootloader_inside(&shelf->set, &found->image, &found->family, &found->file))
+		found->family = NULL;
+	return 0;
+}
+
+static int look(const char *path, const struct format_reading *reading, struct shelf *shelf,
 		struct finding *found, struct pogo_error *err)
 {
 	found->path = path;
-	struct file_digest *digest = file_digest_begin(path);
-	if (format_read_file(path, reading, &found->image, &found->origin, err) != 0) {
-		file_digest_abandon(digest);
+	struct early_digest *digest = early_digest_begin();
+	struct format_reading watched = *reading;
+	watched.watch = early_digest_watch(digest);
+	if (format_read_file(path, &watched, &found->image, &found->origin, err) != 0 ||
+	    recognise(shelf, found, err) != 0) {
+		early_digest_abandon(digest);
 		return -1;
 	}
 	cmd_notes(&found->origin.notes);
 	found->has_crc = hex_image_crc32(&found->image, &found->crc);
-	if (!bootloader_recognise(set, &found->image, &found->family, &found->file) &&
-	    !bootloader_inside(set, &found->image, &found->family, &found->file))
-		found->family = NULL;
-	return file_digest_end(digest, &found->image, found->digest, err);
+	return early_digest_end(digest, &found->image, found->digest, err);
 }
 
 static void start_text(const struct hex_image *image, char *out, size_t size)
@@ -232,14 +250,13 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 	if (cmd_map_check(&map, want_json, err) != 0)
 		return -1;
 	char configs[PATH_MAX];
-	struct bootloader_set set;
-	if (conf_dir(given, configs, sizeof configs, err) != 0 ||
-	    bootloader_load_all(configs, &set, err) != 0)
+	struct shelf shelf = {.configs = configs};
+	if (conf_dir(given, configs, sizeof configs, err) != 0)
 		return -1;
 	struct finding *found = calloc((size_t)count, sizeof *found);
 	int rc = found == NULL ? pogo_fail(err, POGO_SYSTEM, "out of memory") : 0;
 	for (int i = 0; i < count && rc == 0; i++)
-		rc = look(argv[i], &reading, &set, &found[i], err);
+		rc = look(argv[i], &reading, &shelf, &found[i], err);
 	if (rc == 0)
 		rc = want_json ? report_json(found, count, err) : report_text(found, count, err);
 	if (rc == 0 && map.wanted)
@@ -247,6 +264,6 @@ int cmd_info(int argc, char **argv, struct pogo_error *err)
 	for (int i = 0; found != NULL && i < count; i++)
 		hex_image_finish(&found[i].image);
 	free(found);
-	bootloader_set_finish(&set);
+	bootloader_set_finish(&shelf.set);
 	return rc;
 }

@@ -13,6 +13,7 @@
  * nothing, strict, and takes memory in proportion to the data. */
 
 struct format;
+struct builder_watch;
 
 /* How to read. Zeroed (or NULL) is: by content, strict. Fits an option table, see FORMAT_READ_SPECS. */
 struct format_reading {
@@ -21,6 +22,7 @@ struct format_reading {
 	bool lenient;       /* accept the harmless oddities of the text formats, with a note for each */
 	bool has_place;     /* a raw binary without an @ADDRESS belongs at `place`, and a note says so */
 	uint32_t place;
+	const struct builder_watch *watch; /* not owned: told of the data while it is read, see builder.h */
 };
 
 #define FORMAT_READ_SPECS(reading)                                                                   \

@@ -25,7 +25,7 @@ static bool ihex_detect(const uint8_t *head, size_t len)
 static int read_ihex(struct instream *in, const struct format_reading *reading, struct hex_image *image,
 		     struct format_origin *origin, struct pogo_error *err)
 {
-	return ihex_read_stream(in, reading->lenient, image, &origin->notes, err);
+	return ihex_read_stream(in, reading->lenient, reading->watch, image, &origin->notes, err);
 }
 
 static int write_ihex(const struct hex_image *image, const struct format_writing *writing,

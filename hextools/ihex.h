@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "hextools/builder.h"
 #include "hextools/image.h"
 #include "hextools/instream.h"
 #include "hextools/notes.h"
@@ -19,9 +20,9 @@ int ihex_read_file(const char *path, struct hex_image *image, struct pogo_error 
 
 /* The same from a stream. A lenient reader steps over byte order mark, leading blanks, comment lines that
  * begin with #, text behind a checksum, NULs or a second end record at the end, an address in the end
- * record and a 03 beside a 05 start record, with a note for each kind (`notes` may be NULL). */
-int ihex_read_stream(struct instream *in, bool lenient, struct hex_image *image, struct notes *notes,
-		     struct pogo_error *err);
+ * record and a 03 beside a 05 start record, with a note for each kind (`notes` and `watch` may be NULL). */
+int ihex_read_stream(struct instream *in, bool lenient, const struct builder_watch *watch,
+		     struct hex_image *image, struct notes *notes, struct pogo_error *err);
 
 enum { IHEX_CANONICAL_WIDTH = 16 };
 
@@ -36,5 +37,11 @@ int ihex_write(const struct hex_image *image, unsigned width, struct sink *sink,
 /* The image's digest: SHA-256 of its canonical text (width 16), as 64 lower-case hex digits and a
  * NUL. So it is also what sha256sum says of a file that pogo-hex wrote, and CRLF changes nothing. */
 int ihex_digest(const struct hex_image *image, char hex[65], struct pogo_error *err);
+
+/* The canonical text of an image that is still being read: first what lies at its lowest addresses, in pieces that each
+ * begin where the one before ended and end at a multiple of 64 KiB, then the rest of the whole image, of which so many
+ * bytes are written by then. */
+void ihex_write_begun(struct sink *sink, uint32_t addr, const uint8_t *bytes, size_t len);
+void ihex_write_rest(struct sink *sink, const struct hex_image *image, size_t known);
 
 #endif

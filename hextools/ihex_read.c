@@ -443,6 +443,7 @@ static int read_records(struct reader *reader, struct builder *builder, struct p
 		builder->expected = data_to_come(in);
 		if (!reader->ended && read_plain(reader, builder, err) != 0)
 			return -1;
+		builder_show(builder);
 		int got = next_record(reader, &record, err);
 		if (got <= 0)
 			return got;
@@ -497,14 +498,15 @@ static int name_conflict(struct instream *in, bool lenient, uint32_t wanted, str
 	return pogo_fail(err, POGO_INPUT, "%.150s: address 0x%05" PRIX32 " has two values", in->name, wanted);
 }
 
-int ihex_read_stream(struct instream *in, bool lenient, struct hex_image *image, struct notes *notes,
-		     struct pogo_error *err)
+int ihex_read_stream(struct instream *in, bool lenient, const struct builder_watch *watch,
+		     struct hex_image *image, struct notes *notes, struct pogo_error *err)
 {
 	struct reader reader = reader_of(in, lenient);
 	struct hex_conflict conflict = {.len = 0};
 	struct builder builder;
 	struct hex_image built;
 	builder_init(&builder);
+	builder.watch = watch;
 	hex_image_init(&built);
 	if (read_all(&reader, &builder, err) != 0) {
 		builder_abandon(&builder);
@@ -525,7 +527,7 @@ int ihex_parse(const char *text, size_t len, const char *name, struct hex_image 
 {
 	struct instream in;
 	instream_memory(&in, text, len, name);
-	return ihex_read_stream(&in, false, image, NULL, err);
+	return ihex_read_stream(&in, false, NULL, image, NULL, err);
 }
 
 int ihex_read_file(const char *path, struct hex_image *image, struct pogo_error *err)
@@ -533,7 +535,7 @@ int ihex_read_file(const char *path, struct hex_image *image, struct pogo_error 
 	struct instream in;
 	int rc = instream_open(&in, path, err);
 	if (rc == 0)
-		rc = ihex_read_stream(&in, false, image, NULL, err);
+		rc = ihex_read_stream(&in, false, NULL, image, NULL, err);
 	instream_close(&in);
 	return rc;
 }

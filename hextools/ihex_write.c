@@ -55,29 +55,29 @@ __attribute__((target("avx2"))) static size_t put_many(struct sink *sink, uint32
 }
 #endif
 
-static void put_segment(struct sink *sink, const struct hex_segment *segment, unsigned width,
-			uint32_t *upper)
+static void put_data(struct sink *sink, uint32_t begin, const uint8_t *bytes, size_t all, unsigned width,
+		     uint32_t *upper)
 {
 	size_t done = 0;
 	bool fast = cpu_has_avx2();
-	while (done < segment->len && sink->error == 0) {
-		uint32_t addr = segment->addr + (uint32_t)done;
+	while (done < all && sink->error == 0) {
+		uint32_t addr = begin + (uint32_t)done;
 		if (addr >> 16 != *upper) {
 			*upper = addr >> 16;
 			const uint8_t base[2] = {(uint8_t)(*upper >> 8), (uint8_t)*upper};
 			put_record(sink, 4, 0, base, sizeof base);
 		}
-		size_t len = segment->len - done < width ? segment->len - done : width;
+		size_t len = all - done < width ? all - done : width;
 		size_t to_edge = 0x10000 - (addr & 0xFFFF);
 		if (len > to_edge)
 			len = to_edge;
 #if CPU_X86
 		if (fast && len == IHEX_CANONICAL_WIDTH) {
-			done += put_many(sink, addr & 0xFFFF, segment->bytes + done, segment->len - done);
+			done += put_many(sink, addr & 0xFFFF, bytes + done, all - done);
 			continue;
 		}
 #endif
-		put_record(sink, 0, addr & 0xFFFF, segment->bytes + done, len);
+		put_record(sink, 0, addr & 0xFFFF, bytes + done, len);
 		done += len;
 	}
 }
@@ -90,16 +90,37 @@ static void put_start(struct sink *sink, const struct hex_image *image)
 		put_record(sink, image->start_kind == HEX_START_LINEAR ? 5 : 3, 0, start, sizeof start);
 }
 
-int ihex_write(const struct hex_image *image, unsigned width, struct sink *sink, struct pogo_error *err)
+/* All but the first `known` bytes: they lie in the first segment and end at a multiple of 64 KiB. */
+static void put_image(struct sink *sink, const struct hex_image *image, size_t known, unsigned width)
 {
 	uint32_t upper = 0;
-	if (width < 1 || width > 255)
-		return pogo_fail(err, POGO_INPUT, "%u data bytes a record, allowed are 1 to 255", width);
-	for (size_t i = 0; i < image->count; i++)
-		put_segment(sink, &image->segments[i], width, &upper);
+	for (size_t i = 0; i < image->count; i++, known = 0) {
+		const struct hex_segment *segment = &image->segments[i];
+		put_data(sink, segment->addr + (uint32_t)known, segment->bytes + known, segment->len - known, width,
+			 &upper);
+	}
 	put_start(sink, image);
 	put_record(sink, 1, 0, NULL, 0);
+}
+
+int ihex_write(const struct hex_image *image, unsigned width, struct sink *sink, struct pogo_error *err)
+{
+	if (width < 1 || width > 255)
+		return pogo_fail(err, POGO_INPUT, "%u data bytes a record, allowed are 1 to 255", width);
+	put_image(sink, image, 0, width);
 	return 0;
+}
+
+/* Each piece begins a 64 KiB of its own, so every one but that at 0 begins with its upper half. */
+void ihex_write_begun(struct sink *sink, uint32_t addr, const uint8_t *bytes, size_t len)
+{
+	uint32_t upper = 0;
+	put_data(sink, addr, bytes, len, IHEX_CANONICAL_WIDTH, &upper);
+}
+
+void ihex_write_rest(struct sink *sink, const struct hex_image *image, size_t known)
+{
+	put_image(sink, image, known, IHEX_CANONICAL_WIDTH);
 }
 
 int ihex_format(const struct hex_image *image, unsigned width, char **text, size_t *len,

@@ -272,6 +272,7 @@ static int read_srec(struct instream *in, const struct format_reading *reading, 
 	struct hex_conflict conflict = {.len = 0};
 	struct builder builder;
 	builder_init(&builder);
+	builder.watch = reading->watch;
 	builder.expected = instream_length(in) != UINT64_MAX ? instream_length(in) / 2 : 0;
 	if (read_records(&reader, &builder, err) != 0) {
 		builder_abandon(&builder);

@@ -258,6 +258,7 @@ static int read_uf2(struct instream *in, const struct format_reading *reading, s
 	if (reader.wants && uf2_family(reading->family, &reader.wanted, err) != 0)
 		return -1;
 	builder_init(&builder);
+	builder.watch = reading->watch;
 	builder.expected = instream_length(in) != UINT64_MAX ? instream_length(in) / 2 : 0;
 	if (read_blocks(&reader, &builder, err) != 0) {
 		builder_abandon(&builder);
