@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hextools/digest.h"
 #include "hextools/ihex.h"
 
 /* The reader's thread copies what it has into slots, 64 KiB of addresses each, and the second one writes and hashes
@@ -16,7 +15,7 @@
 enum {
 	SLOTS = 64, /* enough to hash while the command does without the digest */
 	SLOT = 64 * 1024,
-	WORTH_A_THREAD = 256 * 1024, /* bytes of data */
+	WORTH_A_THREAD = 64 * 1024, /* bytes of data */
 };
 
 struct slot {
@@ -35,16 +34,8 @@ struct early_digest {
 	sem_t filled, empty;
 	struct slot slot[SLOTS];
 
-	/* the thread's until it is joined */
-	struct sink sink; /* flushed to: */
-	struct sha256 sha;
+	struct ihex_running_digest sum; /* the thread's until it is joined */
 };
-
-static int hash(void *sha, const void *data, size_t len)
-{
-	sha256_update(sha, data, len);
-	return 0;
-}
 
 static void *hash_slots(void *context)
 {
@@ -55,7 +46,7 @@ static void *hash_slots(void *context)
 		const struct slot *slot = &digest->slot[digest->got++ % SLOTS];
 		if (slot->len == 0)
 			return NULL;
-		ihex_write_begun(&digest->sink, slot->addr, slot->bytes, slot->len);
+		ihex_digest_more(&digest->sum, slot->addr, slot->bytes, slot->len);
 		sem_post(&digest->empty);
 	}
 }
@@ -115,12 +106,11 @@ struct early_digest *early_digest_begin(void)
 	if (sched_getaffinity(0, sizeof processors, &processors) != 0 || CPU_COUNT(&processors) < 2)
 		return NULL;
 	struct early_digest *digest = calloc(1, sizeof *digest);
-	if (digest == NULL || sink_init(&digest->sink, hash, &digest->sha, NULL) != 0) {
+	if (digest == NULL || ihex_digest_begin(&digest->sum, NULL) != 0) {
 		free(digest);
 		return NULL;
 	}
 	digest->watch = (struct builder_watch){grown, digest};
-	sha256_init(&digest->sha);
 	sem_init(&digest->filled, 0, 0);
 	sem_init(&digest->empty, 0, SLOTS);
 	return digest;
@@ -134,24 +124,27 @@ const struct builder_watch *early_digest_watch(const struct early_digest *digest
 /* When it returns the thread has hashed all that it was given. */
 static void join(struct early_digest *digest)
 {
-	if (!digest->running)
-		return;
 	while (sem_wait(&digest->empty) != 0)
 		;
 	fill(digest, NULL, 0);
 	pthread_join(digest->thread, NULL);
-	digest->running = false;
+}
+
+static void let_go(struct early_digest *digest)
+{
+	sem_destroy(&digest->filled);
+	sem_destroy(&digest->empty);
+	free(digest);
 }
 
 void early_digest_abandon(struct early_digest *digest)
 {
 	if (digest == NULL)
 		return;
-	join(digest);
-	sink_finish(&digest->sink);
-	sem_destroy(&digest->filled);
-	sem_destroy(&digest->empty);
-	free(digest);
+	if (digest->running)
+		join(digest);
+	ihex_digest_abandon(&digest->sum);
+	let_go(digest);
 }
 
 int early_digest_end(struct early_digest *digest, const struct hex_image *image, char hex[65],
@@ -160,13 +153,12 @@ int early_digest_end(struct early_digest *digest, const struct hex_image *image,
 	/* Else something is in front of what was hashed, or it was moved: that is other text. */
 	bool begins = digest != NULL && digest->running && image->count > 0 &&
 		      image->segments[0].addr == digest->addr;
-	int rc = begins ? 0 : ihex_digest(image, hex, err);
-	if (begins) {
-		join(digest);
-		ihex_write_rest(&digest->sink, image, digest->taken);
-		sink_finish(&digest->sink);
-		sha256_final_hex(&digest->sha, hex);
+	if (!begins) {
+		early_digest_abandon(digest);
+		return ihex_digest(image, hex, err);
 	}
-	early_digest_abandon(digest);
-	return rc;
+	join(digest);
+	ihex_digest_end(&digest->sum, image, digest->taken, hex);
+	let_go(digest);
+	return 0;
 }

@@ -9,7 +9,7 @@
 #endif
 
 /* FIPS 180-4, 4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
-static const uint32_t round_constant[64] = {
+const uint32_t sha256_round_constant[64] = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
 	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
 	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -76,17 +76,27 @@ static void compress_plain(uint32_t state[8], const uint8_t *block, size_t count
 		for (unsigned t = 16; t < 64; t++)
 			w[t] = schedule_sum1(w[t - 2]) + w[t - 7] + schedule_sum0(w[t - 15]) + w[t - 16];
 		for (unsigned t = 0; t < 64; t += 8)
-			EIGHT_ROUNDS(round_constant + t, w + t);
+			EIGHT_ROUNDS(sha256_round_constant + t, w + t);
 		a = state[0] += a, b = state[1] += b, c = state[2] += c, d = state[3] += d;
 		e = state[4] += e, f = state[5] += f, g = state[6] += g, h = state[7] += h;
 	}
 }
 
+#if CPU_X86
+__attribute__((target("sha,sse4.1,ssse3"))) static void compress_x86(uint32_t state[8], const uint8_t *block, size_t count)
+{
+	struct sha256_x86 sha = sha256_x86_load(state);
+	for (; count > 0; count--, block += 64)
+		sha256_x86_block(&sha, block);
+	sha256_x86_store(&sha, state);
+}
+#endif
+
 static void compress(const struct sha256 *sha, uint32_t state[8], const uint8_t *block, size_t count)
 {
 #if CPU_X86
 	if (sha->instructions) {
-		sha256_compress_x86(state, block, count, round_constant);
+		compress_x86(state, block, count);
 		return;
 	}
 #else

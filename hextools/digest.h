@@ -20,6 +20,8 @@ void sha256_final(struct sha256 *sha, uint8_t digest[32]);
 void sha256_final_hex(struct sha256 *sha, char hex[65]); /* lower case and a NUL */
 void sha256_hex(const void *data, size_t len, char hex[65]);
 
+extern const uint32_t sha256_round_constant[64]; /* FIPS 180-4, 4.2.2; for those who do the rounds themselves */
+
 /* Continues from `crc` (start with 0); returns the new value. */
 uint32_t crc32_update(uint32_t crc, const void *data, size_t len);
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "hextools/builder.h"
+#include "hextools/digest.h"
 #include "hextools/image.h"
 #include "hextools/instream.h"
 #include "hextools/notes.h"
@@ -38,10 +39,16 @@ int ihex_write(const struct hex_image *image, unsigned width, struct sink *sink,
  * NUL. So it is also what sha256sum says of a file that pogo-hex wrote, and CRLF changes nothing. */
 int ihex_digest(const struct hex_image *image, char hex[65], struct pogo_error *err);
 
-/* The canonical text of an image that is still being read: first what lies at its lowest addresses, in pieces that each
- * begin where the one before ended and end at a multiple of 64 KiB, then the rest of the whole image, of which so many
- * bytes are written by then. */
-void ihex_write_begun(struct sink *sink, uint32_t addr, const uint8_t *bytes, size_t len);
-void ihex_write_rest(struct sink *sink, const struct hex_image *image, size_t known);
+/* The same of an image that is still being read: `more` takes what lies at its lowest addresses, in pieces that each
+ * begin where the one before ended and end at a multiple of 64 KiB, `end` the whole image and how many of its bytes
+ * were among them. Begun well, it wants end or abandon. */
+struct ihex_running_digest {
+	struct sha256 sha;
+	struct sink sink; /* flushed into sha */
+};
+int ihex_digest_begin(struct ihex_running_digest *digest, struct pogo_error *err);
+void ihex_digest_more(struct ihex_running_digest *digest, uint32_t addr, const uint8_t *bytes, size_t len);
+void ihex_digest_end(struct ihex_running_digest *digest, const struct hex_image *image, size_t known, char hex[65]);
+void ihex_digest_abandon(struct ihex_running_digest *digest);
 
 #endif

@@ -17,7 +17,7 @@ int sink_init(struct sink *sink, int (*flush)(void *context, const void *data, s
 	return 0;
 }
 
-static void flush(struct sink *sink)
+void sink_flush(struct sink *sink)
 {
 	if (sink->error == 0 && sink->at > sink->buffer)
 		sink->error = sink->flush(sink->context, sink->buffer, (size_t)(sink->at - sink->buffer));
@@ -27,14 +27,14 @@ static void flush(struct sink *sink)
 void sink_make_room(struct sink *sink, size_t len)
 {
 	if ((size_t)(sink->limit - sink->at) < len)
-		flush(sink);
+		sink_flush(sink);
 }
 
 void sink_put(struct sink *sink, const void *data, size_t len)
 {
 	const uint8_t *from = data;
 	if (len >= BUFFER) { /* big pieces need no buffer */
-		flush(sink);
+		sink_flush(sink);
 		if (sink->error == 0)
 			sink->error = sink->flush(sink->context, from, len);
 		return;
@@ -46,13 +46,13 @@ void sink_put(struct sink *sink, const void *data, size_t len)
 		from += part;
 		len -= part;
 		if (sink->at == sink->limit)
-			flush(sink);
+			sink_flush(sink);
 	}
 }
 
 int sink_finish(struct sink *sink)
 {
-	flush(sink);
+	sink_flush(sink);
 	free(sink->buffer);
 	sink->buffer = sink->at = sink->limit = NULL;
 	return sink->error;

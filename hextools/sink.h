@@ -32,6 +32,9 @@ static inline uint8_t *sink_room(struct sink *sink, size_t len)
 	return sink->at;
 }
 
+/* Hands over what is in the buffer. */
+void sink_flush(struct sink *sink);
+
 void sink_put(struct sink *sink, const void *data, size_t len);
 
 /* Flushes and frees; 0, or the errno value of the first flush that failed. */

@@ -207,6 +207,44 @@ static void without(void **state)
 	assert_string_equal(hex, wanted);
 }
 
+/* The text, and the digest of it as it is written: with the processor's instructions and without. */
+static void assert_digest_is_of_text(const struct hex_image *of)
+{
+	char *text, wanted_hex[65], hex[65];
+	size_t len;
+	assert_int_equal(ihex_format(of, IHEX_CANONICAL_WIDTH, &text, &len, NULL), 0);
+	sha256_hex(text, len, wanted_hex);
+	free(text);
+	assert_int_equal(ihex_digest(of, hex, NULL), 0);
+	assert_string_equal(hex, wanted_hex);
+	struct ihex_running_digest plain;
+	assert_int_equal(ihex_digest_begin(&plain, NULL), 0);
+	plain.sha.instructions = false;
+	ihex_digest_end(&plain, of, 0, hex);
+	assert_string_equal(hex, wanted_hex);
+}
+
+static void of_the_text(void **state)
+{
+	(void)state;
+	uint32_t seed = 7;
+	for (int round = 0; round < 400; round++) {
+		struct hex_image some;
+		hex_image_init(&some);
+		uint32_t addr = 0;
+		for (int i = 0; i < 1 + round % 4; i++) {
+			seed = seed * 1664525 + 1013904223;
+			uint32_t len = 1 + (seed >> 8) % (round % 10 == 0 ? 40000 : 300);
+			addr += (seed >> 24) * (round % 3 == 0 ? 1000 : 1);
+			assert_int_equal(hex_image_add(&some, addr, data + (seed >> 20), len, HEX_OVERLAP_ERROR, NULL, NULL), 0);
+			addr += len + 1;
+		}
+		assert_digest_is_of_text(&some);
+		hex_image_finish(&some);
+	}
+	assert_digest_is_of_text(&image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +256,7 @@ int main(void)
 		cmocka_unit_test(up_to_the_last_address),
 		cmocka_unit_test(a_file_that_breaks_off),
 		cmocka_unit_test(without),
+		cmocka_unit_test(of_the_text),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
