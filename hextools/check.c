@@ -52,10 +52,25 @@ bool check_first(const struct hex_image *image, uint32_t from, uint32_t until, u
 	return *address < until;
 }
 
-bool check_has(const struct check *check, uint32_t address)
+bool check_first_code(const struct hex_image *image, uint32_t from, uint32_t until, uint32_t *address)
 {
-	uint32_t first;
-	return check_first(&check->image, address, address + 1, &first);
+	uint32_t at = from;
+	while (at < until && check_first(image, at, until, &at)) {
+		uint8_t word[2];
+		at &= ~1u;
+		hex_image_read(image, at, word, sizeof word, 0xFF);
+		if (word[0] != 0xFF || word[1] != 0xFF) {
+			*address = at;
+			return true;
+		}
+		at += 2;
+	}
+	return false;
+}
+
+bool check_has_code(const struct check *check, uint32_t address)
+{
+	return check_word(check, address) != 0xFFFF;
 }
 
 static int parse_lock(struct check *check, const char *text, struct pogo_error *err)
@@ -142,7 +157,7 @@ static int read_image(const struct check_order *order, struct check *check, stru
 {
 	size_t path_len, len;
 	char *data, path[4096];
-	bool ihex = false;
+	bool ihex = false, has_data = false;
 	const struct format_reading reading = reading_of(order, check);
 	struct pogo_error why = {.text = ""};
 	check->readable = read_plainly(order, check, &why);
@@ -153,7 +168,7 @@ static int read_image(const struct check_order *order, struct check *check, stru
 	snprintf(path, sizeof path, "%.*s", (int)path_len, order->image);
 	if (infile_read(path, &data, &len, err) != 0) /* too large, perhaps; the reader has seen what is wrong with it */
 		return why.text[0] != '\0' ? pogo_fail(err, why.kind, "%s", why.text) : -1;
-	bool sound = check_text(check, data, len, &ihex) && ihex;
+	bool sound = check_text(check, data, len, &ihex, &has_data) && ihex && has_data;
 	int rc = format_read_memory(data, len, order->image, &reading, &check->image, NULL, &why);
 	free(data);
 	check->readable = rc == 0;
@@ -197,6 +212,19 @@ int check_image(const struct check_order *order, struct check *check, struct pog
 		return 0;
 	check_finish(check);
 	return -1;
+}
+
+int check_joined(struct part *part, const char *configs, const struct hex_image *image, uint32_t boot_start,
+		 const struct bootloader_file *file, struct check *check, struct pogo_error *err)
+{
+	memset(check, 0, sizeof *check);
+	check->part = part;
+	check->image = *image;
+	check->readable = check->has_boot = true;
+	check->boot_start = boot_start;
+	check->boot_end = part->flash_bytes;
+	check->file = file;
+	return check_code(check, configs, err);
 }
 
 void check_finish(struct check *check)

@@ -57,6 +57,12 @@ struct check {
 /* 0 even with errors among the findings; -1 only if words or files are unusable (POGO_INPUT). On
  * failure *check is finished. It is large: not for the stack. */
 int check_image(const struct check_order *order, struct check *check, struct pogo_error *err);
+
+/* Of an image that is joined already, only what its code tells: the application's at 0 and the bootloader's at
+ * boot_start, which may be one of the known files. *check borrows part and image and is not to be finished. */
+int check_joined(struct part *part, const char *configs, const struct hex_image *image, uint32_t boot_start,
+		 const struct bootloader_file *file, struct check *check, struct pogo_error *err);
+
 void check_finish(struct check *check); /* safe when zeroed */
 
 const char *check_severity_name(enum check_severity severity); /* "error", "warning", "note" */

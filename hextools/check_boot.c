@@ -84,21 +84,39 @@ void check_recognise(struct check *check)
 		check->family = family;
 }
 
-/* Without any word: data at a boot section's start with a hole, or 0xFF, before it. */
+static bool is_jump(uint16_t word)
+{
+	return (word & 0xF000) == 0xC000 || (word & 0xFE0E) == 0x940C; /* RJMP, JMP */
+}
+
+/* Code with a hole, or 0xFF, before it. */
+static bool begins_at(const struct check *check, uint32_t at)
+{
+	uint8_t before = 0xFF;
+	hex_image_read(&check->image, at - 1, &before, 1, 0xFF);
+	return before == 0xFF && check_has_code(check, at);
+}
+
+/* Without any word: where the fuses lead, if code begins there; else at a boot section's start, if there is a jump
+ * (a bootloader's vectors) rather than where none is (its code, or the application's behind a hole). */
 static bool guess(const struct check *check, uint32_t *start)
 {
+	const struct part *part = check->part;
+	uint32_t bytes;
+	bool found = false;
+	if (check->has_fuses && fuses_boot_section(part, check->fuses, start, &bytes) && begins_at(check, *start))
+		return true;
 	for (size_t i = 0; i < 4; i++) {
-		uint32_t at = check->part->boot_start[i];
-		uint8_t before = 0xFF;
-		if (at == 0 || check->part->boot_bytes[i] == 0 || !check_has(check, at))
+		uint32_t at = part->boot_start[i];
+		if (at == 0 || part->boot_bytes[i] == 0 || !begins_at(check, at))
 			continue;
-		hex_image_read(&check->image, at - 1, &before, 1, 0xFF);
-		if (before == 0xFF) {
+		if (!found || is_jump(check_word(check, at)))
 			*start = at;
-			return true;
-		}
+		found = true;
+		if (is_jump(check_word(check, at)))
+			break;
 	}
-	return false;
+	return found;
 }
 
 /* Where the bootloader's own bytes begin; the fuses are judged by it. */
@@ -172,15 +190,17 @@ static void check_crossing(struct check *check)
 		   ": perhaps an application that was built for a smaller bootloader", start);
 }
 
-static bool is_jump(uint16_t word)
+/* A bootloader without interrupts needs no vectors: Optiboot begins with EOR r1, r1; others with CLI, a look at MCUSR
+ * (IN) or a constant (LDI). AVR instruction set manual DS40002198. */
+static bool begins_a_program(uint16_t word)
 {
-	return (word & 0xF000) == 0xC000 || (word & 0xFE0E) == 0x940C; /* RJMP, JMP */
+	return is_jump(word) || word == 0x2411 || word == 0x94F8 || (word & 0xF800) == 0xB000 || (word & 0xF000) == 0xE000;
 }
 
 static void check_section(struct check *check)
 {
 	uint32_t first, start = check->boot_start, end = check->part->flash_bytes;
-	if (!check_first(&check->image, start, end, &first)) {
+	if (!check_first_code(&check->image, start, end, &first)) {
 		check_find(check, "bootloader-missing", check->named ? CHECK_ERROR : CHECK_NOTE, start,
 			   "join it with pogo-hex release",
 			   "no bootloader: the image has nothing from 0x%05" PRIX32 " on", start);
@@ -190,10 +210,10 @@ static void check_section(struct check *check)
 		check_find(check, "boot-blank", CHECK_ERROR, start,
 			   "a reset or a jump enters there; look for a lost first record",
 			   "the boot section begins blank: its first data is at 0x%05" PRIX32, first);
-	else if (!is_jump(check_word(check, start)) && check->file == NULL)
+	else if (!begins_a_program(check_word(check, start)) && check->file == NULL)
 		check_find(check, "boot-no-jump", CHECK_WARNING, start,
 			   "is this really a bootloader, and for this address?",
-			   "the boot section begins with 0x%04X, which is no jump", check_word(check, start));
+			   "the boot section begins with 0x%04X, with which no program begins", check_word(check, start));
 	if (check->boot_file.count > 0)
 		check_boot_file(check);
 	else if (check->file == NULL)
@@ -253,14 +273,28 @@ static void check_reset(struct check *check)
 
 static void check_blank_reset(struct check *check)
 {
-	uint32_t start, bytes, first;
+	uint32_t start, bytes;
 	if (!check->has_fuses || !fuses_boot_reset(check->part, check->fuses) ||
 	    !fuses_boot_section(check->part, check->fuses, &start, &bytes))
 		return;
-	if (!check_first(&check->image, start, start + 1, &first))
+	if (!check_has_code(check, start))
 		check_find(check, "bootrst-blank", CHECK_ERROR, start,
 			   "add the bootloader, or leave BOOTRST unprogrammed",
 			   "BOOTRST leads every reset to 0x%05" PRIX32 ", where the image is blank", start);
+}
+
+/* Nobody said where a bootloader begins, and nothing in the image shows it. */
+static void say_none_seen(struct check *check)
+{
+	const struct part *part = check->part;
+	uint32_t first, largest = part->flash_bytes - part->boot_bytes[0];
+	if (check_first_code(&check->image, largest, part->flash_bytes, &first))
+		check_find(check, "bootloader-unclear", CHECK_NOTE, first, "say it with --fuses or --bootloader",
+			   "the image has code at 0x%05" PRIX32 ", where boot sections lie, but nothing shows where a bootloader "
+			   "begins: it touches the application, or its first record is lost", first);
+	else
+		check_find(check, "bootloader-missing", CHECK_NOTE, CHECK_NOWHERE, "join it with pogo-hex release",
+			   "no bootloader is seen in the image");
 }
 
 void check_boot(struct check *check)
@@ -274,11 +308,10 @@ void check_boot(struct check *check)
 	if (check->part->boot_bytes[0] == 0)
 		return;
 	if (!bootloader_begin(check, &check->boot_start)) {
-		check_find(check, "bootloader-missing", CHECK_NOTE, CHECK_NOWHERE, "join it with pogo-hex release",
-			   "no bootloader is seen in the image");
+		say_none_seen(check);
 		return;
 	}
-	check->has_boot = check_first(&check->image, check->boot_start, check->part->flash_bytes, &first);
+	check->has_boot = check_first_code(&check->image, check->boot_start, check->part->flash_bytes, &first);
 	check_section(check);
 	if (!check->has_boot || !check->has_fuses)
 		return;

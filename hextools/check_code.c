@@ -39,12 +39,12 @@ static bool check_reset_vector(struct check *check, uint32_t *start)
 {
 	uint16_t word = check_word(check, 0);
 	uint32_t limit = check->has_boot ? check->boot_start : check->part->flash_bytes, first;
-	if (!check_first(&check->image, 0, limit, &first)) {
+	if (!check_first_code(&check->image, 0, limit, &first)) {
 		check_find(check, "no-application", CHECK_WARNING, 0, "join it with pogo-hex release",
 			   "the image has no application");
 		return false;
 	}
-	if (!check_has(check, 0) || word == 0xFFFF) {
+	if (word == 0xFFFF) {
 		check_find(check, "reset-blank", CHECK_ERROR, 0,
 			   "look for a lost first record, or an application that is linked to another address",
 			   "the reset vector is blank; the application's first data is at 0x%05" PRIX32, first);
@@ -56,7 +56,7 @@ static bool check_reset_vector(struct check *check, uint32_t *start)
 		return false;
 	}
 	*start = target_of(check, 0);
-	if (*start >= check->part->flash_bytes || !check_has(check, *start)) {
+	if (*start >= check->part->flash_bytes || !check_has_code(check, *start)) {
 		check_find(check, "reset-nowhere", CHECK_ERROR, 0,
 			   "is the file whole, and built for this part?",
 			   "the reset vector leads to 0x%05" PRIX32 ", where the image has nothing", *start);
@@ -71,20 +71,55 @@ static bool check_reset_vector(struct check *check, uint32_t *start)
 
 /* ---- vector table --------------------------------------------------------------------------------- */
 
-/* How many vectors of `size` bytes stand at 0. The linker may shorten a JMP to RJMP and NOP. */
-static unsigned count_vectors(const struct check *check, unsigned size)
+/* A program in the image: the application at 0, or the bootloader. */
+struct program {
+	const char *name; /* "the application" */
+	uint32_t base;
+};
+
+/* Whether a vector of `size` bytes can stand at `at`. The linker may shorten a JMP to RJMP and NOP. */
+static bool is_vector(const struct check *check, uint32_t at, unsigned size)
 {
-	unsigned count = 0;
-	for (; count < 200; count++) {
-		uint32_t at = count * size;
-		uint16_t word = check_word(check, at);
-		bool whole = size == 2 ? is_rjmp(word) || word == RETI
-				       : is_jmp(word) || ((is_rjmp(word) || word == RETI) &&
-							  check_word(check, at + 2) == 0);
-		if (!whole)
-			break;
+	uint16_t word = check_word(check, at);
+	if (size == 2)
+		return is_rjmp(word) || word == RETI;
+	return is_jmp(word) || ((is_rjmp(word) || word == RETI) && check_word(check, at + 2) == 0);
+}
+
+/* Where it leads; NOWHERE: it returns at once. */
+static uint32_t vector_target(const struct check *check, uint32_t at)
+{
+	return check_word(check, at) == RETI ? CHECK_NOWHERE : target_of(check, at);
+}
+
+/* How many vectors stand at `base`. Behind the part's own ones lie constants that may look like jumps, so more count
+ * only if they all lead to code and one of them to where most of the part's do: to the place for unused interrupts. */
+static unsigned count_vectors(const struct check *check, uint32_t base, unsigned size)
+{
+	enum { MOST = 200 };
+	unsigned own = (unsigned)check->part->vector_count, count = 0, all, most = 0;
+	uint32_t unused = 0;
+	bool shared = false;
+	while (count < own && is_vector(check, base + count * size, size))
+		count++;
+	if (count < own)
+		return count;
+	for (unsigned i = 1; i < own; i++) { /* 0 is the reset vector */
+		unsigned same = 0;
+		for (unsigned k = 1; k < own; k++)
+			same += vector_target(check, base + i * size) == vector_target(check, base + k * size);
+		if (same > most) {
+			most = same;
+			unused = vector_target(check, base + i * size);
+		}
 	}
-	return count;
+	for (all = own; all < MOST && is_vector(check, base + all * size, size); all++) {
+		uint32_t to = vector_target(check, base + all * size);
+		if (to != CHECK_NOWHERE && (to >= check->part->flash_bytes || !check_has_code(check, to)))
+			break;
+		shared = shared || to == unused;
+	}
+	return shared ? all : own;
 }
 
 /* Titles of the parts with such a table. */
@@ -99,23 +134,25 @@ static void parts_with_vectors(struct part *const *parts, size_t part_count, uns
 	}
 }
 
-static void check_vectors(struct check *check, struct part *const *parts, size_t part_count)
+static void check_vectors(struct check *check, const struct program *program, struct part *const *parts,
+			  size_t part_count)
 {
 	const struct part *part = check->part;
 	char others[240];
 	if (part->vector_count == 0)
 		return;
-	unsigned size = count_vectors(check, 4) > 1 ? 4 : 2, count = count_vectors(check, size);
+	unsigned size = is_vector(check, program->base, 4) && is_vector(check, program->base + 4, 4) ? 4 : 2;
+	unsigned count = count_vectors(check, program->base, size);
 	if (count < 2 || (count == part->vector_count && size == part->vector_bytes))
 		return;
 	parts_with_vectors(parts, part_count, count, size, others, sizeof others);
 	if (others[0] != '\0')
-		check_find(check, "vector-table", CHECK_ERROR, 0, "build for the part, or name the part it is for",
-			   "%u interrupt vectors of %u bytes stand at 0, the %s has %d of %d: built for %s", count,
-			   size, part->title, part->vector_count, part->vector_bytes, others);
-	else
-		check_find(check, "vector-table", CHECK_NOTE, 0, "nothing, if it was written so",
-			   "%u interrupt vectors of %u bytes stand at 0, the %s has %d of %d", count, size,
+		check_find(check, "vector-table", CHECK_ERROR, program->base, "build for the part, or name the part it is for",
+			   "%u interrupt vectors of %u bytes begin %s, the %s has %d of %d: built for %s", count, size,
+			   program->name, part->title, part->vector_count, part->vector_bytes, others);
+	else if (program->base == 0) /* a bootloader may do with fewer */
+		check_find(check, "vector-table", CHECK_NOTE, program->base, "nothing, if it was written so",
+			   "%u interrupt vectors of %u bytes begin %s, the %s has %d of %d", count, size, program->name,
 			   part->title, part->vector_count, part->vector_bytes);
 }
 
@@ -141,8 +178,8 @@ static bool find_stack(const struct check *check, uint32_t start, uint32_t *at, 
 	return false;
 }
 
-static void check_stack(struct check *check, uint32_t start, struct part *const *parts,
-			size_t part_count)
+static void check_stack(struct check *check, const struct program *program, uint32_t start,
+			struct part *const *parts, size_t part_count)
 {
 	const struct part *part = check->part;
 	uint32_t at, stack, end = part->sram_start + part->sram_bytes - 1;
@@ -156,16 +193,12 @@ static void check_stack(struct check *check, uint32_t start, struct part *const 
 			snprintf(others + used, sizeof others - used, "%s%s", used > 0 ? ", " : ": as on the ",
 				 parts[i]->title);
 	}
-	if (stack > end)
-		check_find(check, "stack-beyond-ram", CHECK_ERROR, at,
-			   "build for the part, or name the part it is for",
-			   "the start-up code sets the stack to 0x%04" PRIX32 ", the RAM of the %s ends at 0x%04" PRIX32
-			   "%s", stack, part->title, end, others);
-	else if (others[0] != '\0')
-		check_find(check, "stack-of-other-part", CHECK_WARNING, at,
-			   "build for the part, or name the part it is for",
-			   "the start-up code sets the stack to 0x%04" PRIX32 ", the RAM of the %s ends at 0x%04" PRIX32
-			   "%s", stack, part->title, end, others);
+	if (stack <= end && others[0] == '\0')
+		return; /* its own choice */
+	check_find(check, stack > end ? "stack-beyond-ram" : "stack-of-other-part",
+		   stack > end ? CHECK_ERROR : CHECK_WARNING, at, "build for the part, or name the part it is for",
+		   "the start-up code of %s sets the stack to 0x%04" PRIX32 ", the RAM of the %s ends at 0x%04" PRIX32
+		   "%s", program->name, stack, part->title, end, others);
 }
 
 /* ---- jumps to another boot start ------------------------------------------------------------------- */
@@ -180,7 +213,9 @@ static void check_boot_jumps(struct check *check)
 	while (check_first(&check->image, at, check->boot_start, &at)) {
 		uint16_t word = check_word(check, at);
 		uint32_t to = is_jmp(word) || (word & 0xFE0E) == 0x940E ? target_of(check, at) : 0;
-		for (unsigned i = 0; to != 0 && to != check->boot_start && i < 4; i++) {
+		/* What lies there may be the application's own. */
+		bool own = to < check->boot_start && check_has_code(check, to);
+		for (unsigned i = 0; to != 0 && to != check->boot_start && !own && i < 4; i++) {
 			if (to != part->boot_start[i])
 				continue;
 			check_find(check, "jump-elsewhere", CHECK_WARNING, at,
@@ -193,18 +228,33 @@ static void check_boot_jumps(struct check *check)
 	}
 }
 
+/* A bootloader that no file of the known ones is: built by somebody, perhaps for another part. */
+static void check_boot_code(struct check *check, struct part *const *parts, size_t part_count)
+{
+	const struct program program = {"the bootloader", check->boot_start};
+	uint16_t word = check_word(check, check->boot_start);
+	if (!check->has_boot || check->file != NULL)
+		return;
+	check_vectors(check, &program, parts, part_count);
+	check_stack(check, &program,
+		    is_jmp(word) || is_rjmp(word) ? target_of(check, check->boot_start) : check->boot_start, parts,
+		    part_count);
+}
+
 int check_code(struct check *check, const char *configs, struct pogo_error *err)
 {
+	const struct program application = {"the application", 0};
 	struct part **parts;
 	size_t count;
 	uint32_t start;
-	if (!check_reset_vector(check, &start))
-		return 0;
 	if (part_load_all(configs, &parts, &count, err) != 0)
 		return -1;
-	check_vectors(check, parts, count);
-	check_stack(check, start, parts, count);
-	check_boot_jumps(check);
+	if (check_reset_vector(check, &start)) {
+		check_vectors(check, &application, parts, count);
+		check_stack(check, &application, start, parts, count);
+		check_boot_jumps(check);
+	}
+	check_boot_code(check, parts, count);
 	part_free_all(parts, count);
 	return 0;
 }

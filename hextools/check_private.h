@@ -13,13 +13,16 @@ void check_find(struct check *check, const char *id, enum check_severity severit
 
 /* The image's bytes; holes are 0xFF. */
 uint16_t check_word(const struct check *check, uint32_t address);
-bool check_has(const struct check *check, uint32_t address); /* a data byte is there */
 /* First data byte in [from, until); false: none. */
 bool check_first(const struct hex_image *image, uint32_t from, uint32_t until, uint32_t *address);
+/* The same for code: the first even address whose word is not 0xFFFF. Erased flash reads so, and raw binaries and
+ * what was read back have it where nothing is. */
+bool check_first_code(const struct hex_image *image, uint32_t from, uint32_t until, uint32_t *address);
+bool check_has_code(const struct check *check, uint32_t address); /* such a word is there */
 
 /* Well-formed Intel HEX whose records tell of a careless concatenation. Returns true if every line is a
- * sound record (or the text is no Intel HEX at all: then *ihex is false). */
-bool check_text(struct check *check, const char *text, size_t len, bool *ihex);
+ * sound record (or the text is no Intel HEX at all: then *ihex is false); *has_data: one has data. */
+bool check_text(struct check *check, const char *text, size_t len, bool *ihex, bool *has_data);
 
 void check_places(struct check *check);  /* part's memories, ELF's fuse and signature pages */
 void check_boot(struct check *check);    /* boot section, bootloader, fuses that lead there */

@@ -66,7 +66,7 @@ static bool guess(const struct check *check, uint32_t *start)
 		const struct hex_range own = {at, flash_last(part)};
 		uint8_t before;
 		hex_image_read(&check->image, at - 1, &before, 1, 0xFF);
-		if (before == 0xFF && check_has(check, at) &&
+		if (before == 0xFF && check_has_code(check, at) &&
 		    cortex_look(&check->image, part, at, &own, &report)) {
 			*start = at;
 			return true;
@@ -115,7 +115,7 @@ static void check_application(struct check *check)
 {
 	uint32_t first, begin = check->boot_end, last = flash_last(check->part);
 	uint8_t around[2];
-	if (!check_first(&check->image, begin, last + 1, &first)) {
+	if (!check_first_code(&check->image, begin, last + 1, &first)) {
 		check_find(check, "no-application", CHECK_WARNING, begin,
 		           "join it with pogo-hex release",
 		           "the image has no application: nothing from 0x%08" PRIX32 " on", begin);
@@ -141,7 +141,7 @@ static void check_application(struct check *check)
 static void check_bootloader(struct check *check)
 {
 	uint32_t first, start = check->boot_start;
-	check->has_boot = check_first(&check->image, start, check->boot_end, &first);
+	check->has_boot = check_first_code(&check->image, start, check->boot_end, &first);
 	if (!check->has_boot) {
 		check_find(check, "bootloader-missing", CHECK_ERROR, start,
 		           "join it with pogo-hex release",

@@ -88,7 +88,7 @@ static void take_record(struct scan *scan, const uint8_t *bytes)
 	}
 }
 
-bool check_text(struct check *check, const char *text, size_t len, bool *ihex)
+bool check_text(struct check *check, const char *text, size_t len, bool *ihex, bool *has_data)
 {
 	struct scan scan = {.check = check};
 	const char *at = text, *end = text + len;
@@ -109,6 +109,7 @@ bool check_text(struct check *check, const char *text, size_t len, bool *ihex)
 			return false;
 		if (size > 0)
 			take_record(&scan, bytes);
+		*has_data = *has_data || (size > 0 && bytes[3] == 0 && bytes[0] > 0);
 		at = next;
 	}
 	if (scan.eof_line == 0)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hextools/check.h"
 #include "hextools/conflict.h"
 #include "hextools/digest.h"
 #include "hextools/fit.h"
@@ -581,6 +582,25 @@ static int check_fuses(const struct release *release, struct pogo_error *err)
 	return check_reset(release, err);
 }
 
+/* What the code of both tells: built for another part, or leading nowhere. */
+static int check_programs(const struct release_order *order, struct release *release, struct pogo_error *err)
+{
+	struct check *check = malloc(sizeof *check);
+	if (check == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	int rc = check_joined(release->part, order->configs, &release->image, release->boot_start, release->file, check,
+			      err);
+	for (size_t i = 0; rc == 0 && i < check->finding_count; i++) {
+		const struct check_finding *found = &check->findings[i];
+		if (found->severity == CHECK_ERROR)
+			rc = pogo_fail(err, POGO_NO, "%s; %s (pogo-hex check: %s)", found->text, found->way_out, found->id);
+		else
+			release_note(release, "%s; %s (pogo-hex check: %s)", found->text, found->way_out, found->id);
+	}
+	free(check);
+	return rc;
+}
+
 static int make(const struct release_order *order, struct release *release, struct pogo_error *err)
 {
 	release->crystal_hz = order->crystal_hz;
@@ -597,7 +617,7 @@ static int make(const struct release_order *order, struct release *release, stru
 	    check_application(release, err) != 0 ||
 	    check_begin(&release->inputs[0], release->boot_start, err) != 0 ||
 	    check_begin(&release->inputs[1], 0, err) != 0 || check_fuses(release, err) != 0 ||
-	    check_lock(release, err) != 0)
+	    check_lock(release, err) != 0 || check_programs(order, release, err) != 0)
 		return -1;
 	return 0;
 }

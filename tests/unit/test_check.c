@@ -573,6 +573,167 @@ static void concatenations(void **state)
 	assert_null(found("base-leftover"));
 }
 
+/* The part's memory as a readback or a raw binary has it: 0xFF where nothing is. */
+static void put_filler(uint32_t size)
+{
+	struct hex_image full;
+	uint8_t *blank = malloc(size);
+	memset(blank, 0xFF, size);
+	hex_image_init(&full);
+	assert_int_equal(hex_image_add(&full, 0, blank, size, HEX_OVERLAP_ERROR, NULL, NULL), 0);
+	free(blank);
+	for (size_t i = 0; i < image.count; i++)
+		assert_int_equal(hex_image_add(&full, image.segments[i].addr, image.segments[i].bytes, image.segments[i].len,
+					       HEX_OVERLAP_LAST, NULL, NULL), 0);
+	hex_image_finish(&image);
+	image = full;
+}
+
+static void filler_is_nothing(void **state)
+{
+	(void)state;
+	good_32u4();
+	put_filler(0x8000);
+	save();
+	look_at("atmega32u4", NULL, "FF,D8,FB", "EF");
+	assert_clean(0);
+	restart(); /* no bootloader */
+	put_program(0, 43, 0x0AFF, 0x2000);
+	put_filler(0x8000);
+	save();
+	look_at("atmega32u4", "caterina", "FF,D8,FB", NULL);
+	assert_found("bootrst-blank", CHECK_ERROR, 0x7000);
+	assert_found("bootloader-missing", CHECK_ERROR, 0x7000);
+	assert_false(check.has_boot);
+	good_32u4(); /* its first record is lost */
+	put(0x7000, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 16);
+	put_filler(0x8000);
+	save();
+	look_at("atmega32u4", "caterina", "FF,D8,FB", NULL);
+	assert_found("boot-blank", CHECK_ERROR, 0x7000);
+	assert_found("bootrst-blank", CHECK_ERROR, 0x7000);
+	good_32u4();
+	put_jmp(0, 0x4000);
+	put_filler(0x8000);
+	save();
+	look_at("atmega32u4", NULL, NULL, NULL);
+	assert_found("reset-nowhere", CHECK_ERROR, 0);
+	restart(); /* only a bootloader */
+	put_program(0x7000, 43, 0x0AFF, 0x400);
+	put_filler(0x8000);
+	save();
+	look_at("atmega32u4", NULL, "FF,D8,FB", NULL);
+	assert_found("no-application", CHECK_WARNING, 0);
+	/* A smaller section than the largest, at whose start there is filler: not the bootloader's. */
+	restart();
+	put_program(0, 26, 0x08FF, 0x2000);
+	put_program(0x7800, 26, 0x08FF, 0x400);
+	put_filler(0x8000);
+	save();
+	look_at("atmega328p", NULL, "FF,DA,FD", NULL);
+	assert_clean(0);
+	assert_int_equal(check.boot_start, 0x7800);
+	look_at("atmega328p", NULL, NULL, NULL);
+	assert_clean(0);
+	assert_int_equal(check.boot_start, 0x7800);
+}
+
+static void where_the_bootloader_begins(void **state)
+{
+	(void)state;
+	/* The application has a function of its own behind a hole at another section's start, and calls it. */
+	restart();
+	put_program(0, 43, 0x0AFF, 0x2000);
+	put_word(0x7000, 0x9508); /* ret */
+	put_word(0x100, 0x940E);  /* call */
+	put_word(0x102, 0x7000 / 2);
+	put_program(0x7E00, 43, 0x0AFF, 0x100);
+	save();
+	look_at("atmega32u4", NULL, "FF,DE,F3", NULL);
+	assert_clean(0);
+	assert_int_equal(check.boot_start, 0x7E00);
+	look_at("atmega32u4", NULL, NULL, NULL);
+	assert_clean(0);
+	assert_int_equal(check.boot_start, 0x7E00);
+	put_word(0x102, 0x7800 / 2); /* nothing is there: the place of another bootloader */
+	save();
+	look_at("atmega32u4", NULL, NULL, NULL);
+	assert_found("jump-elsewhere", CHECK_WARNING, 0x100);
+	/* Application and bootloader without a hole between them, and nothing said. */
+	restart();
+	put_program(0, 43, 0x0AFF, 0x7000);
+	put_word(0x6FFE, 0x9508);
+	put_program(0x7000, 43, 0x0AFF, 0x800);
+	save();
+	look_at("atmega32u4", NULL, NULL, NULL);
+	assert_clean(1);
+	assert_found("bootloader-unclear", CHECK_NOTE, 0x7000);
+	/* A bootloader without vectors, as Optiboot's. */
+	restart();
+	put_program(0, 19, 0x045F, 0x800);
+	for (unsigned i = 0; i < 19; i++)
+		put_word(i * 2, (uint16_t)(0xC000 | (38 - i - 1)));
+	put_word(0x1E00, 0x2411);
+	put(0x1E02, "\x84\xB7\x14\xBE", 4);
+	save();
+	look_at("atmega8a", NULL, NULL, NULL);
+	assert_null(found("boot-no-jump"));
+	assert_int_equal(check.boot_start, 0x1E00);
+	put_word(0x1E00, 0x0000);
+	save();
+	look_at("atmega8a", NULL, NULL, NULL);
+	assert_found("boot-no-jump", CHECK_WARNING, 0x1E00);
+}
+
+static void a_bootloader_for_another_part(void **state)
+{
+	(void)state;
+	good_32u4();
+	put_program(0x7000, 38, 0x20FF, 0x800); /* of an AT90USB1286 */
+	save();
+	look_at("atmega32u4", NULL, "FF,D8,FB", NULL);
+	assert_found("vector-table", CHECK_ERROR, 0x7000);
+	assert_non_null(strstr(found("vector-table")->text, "begin the bootloader"));
+	assert_found("stack-beyond-ram", CHECK_ERROR, 0x7000 + 38 * 4 + 10);
+	good_32u4();
+	put_program(0x7000, 12, 0x0AFF, 0x800); /* a table of its own length is a bootloader's right */
+	save();
+	look_at("atmega32u4", NULL, "FF,D8,FB", NULL);
+	assert_clean(0);
+}
+
+/* avr-gcc puts constants right behind the vectors; as jumps they would lead anywhere. */
+static void constants_behind_the_vectors(void **state)
+{
+	(void)state;
+	restart();
+	for (unsigned i = 0; i < 15; i++)
+		put_word(i * 2, (uint16_t)(0xC000 | (40 - i)));
+	put(30, "\x50\xC3\xF0\xC8\x20\xCB\x40\xCE", 8); /* 4 words, as for the 19 vectors of an ATmega8A */
+	put(38, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 48);
+	save();
+	look_at("attiny85", NULL, NULL, NULL);
+	assert_clean(0);
+	for (unsigned i = 15; i < 19; i++) /* these are vectors */
+		put_word(i * 2, (uint16_t)(0xC000 | (40 - i)));
+	save();
+	look_at("attiny85", NULL, NULL, NULL);
+	assert_found("vector-table", CHECK_ERROR, 0);
+	assert_non_null(strstr(found("vector-table")->text, "ATmega8A"));
+}
+
+/* An empty file says nothing about an image. */
+static void no_data(void **state)
+{
+	(void)state;
+	const struct check_order order = {.configs = "configs", .part = "atmega32u4", .image = path};
+	struct pogo_error err;
+	check_finish(&check);
+	scratch_write(path, ":00000001FF\n");
+	assert_int_equal(check_image(&order, &check, &err), -1);
+	assert_int_equal(err.kind, POGO_INPUT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -581,7 +742,11 @@ int main(void)
 		cmocka_unit_test(boot_sections),     cmocka_unit_test(against_a_bootloader_file),
 		cmocka_unit_test(locks_and_eeprom),  cmocka_unit_test(fuses_are_judged),
 		cmocka_unit_test(known_files),	     cmocka_unit_test(concatenations),
-		cmocka_unit_test(stm32),	     cmocka_unit_test(every_finding_was_shown),
+		cmocka_unit_test(stm32),	     cmocka_unit_test(filler_is_nothing),
+		cmocka_unit_test(where_the_bootloader_begins),
+		cmocka_unit_test(a_bootloader_for_another_part),
+		cmocka_unit_test(constants_behind_the_vectors),
+		cmocka_unit_test(no_data),           cmocka_unit_test(every_finding_was_shown),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

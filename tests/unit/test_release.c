@@ -81,6 +81,66 @@ static const char *make_hex(char path[300], const char *name, uint32_t addr, siz
 	return path;
 }
 
+/* What avr-gcc makes: `vectors` JMPs to start-up code that sets the stack, at `base`; the first leads to `reset`, or
+ * there too. */
+static const char *make_program(char path[300], const char *name, uint32_t base, unsigned vectors, uint16_t stack,
+				uint32_t reset)
+{
+	enum { SIZE = 0x400 };
+	uint8_t code[SIZE] = {0};
+	uint32_t start = base + vectors * 4;
+	struct hex_image image;
+	char *text;
+	size_t size;
+	for (unsigned i = 0; i <= vectors; i++) {
+		uint32_t to = (i == 0 && reset != 0 ? reset : start) / 2;
+		const uint16_t words[] = {0x940C, (uint16_t)to};
+		if (i < vectors)
+			memcpy(code + i * 4, words, sizeof words);
+	}
+	const uint16_t startup[] = {0x2411, 0xBE1F, (uint16_t)(0xE0C0 | (stack & 0xF0) << 4 | (stack & 0xF)),
+				    (uint16_t)(0xE0D0 | (stack >> 4 & 0xF00) | (stack >> 8 & 0xF)), 0xBFDE, 0xBFCD};
+	memcpy(code + vectors * 4, startup, sizeof startup);
+	hex_image_init(&image);
+	assert_int_equal(hex_image_add(&image, base, code, SIZE, HEX_OVERLAP_ERROR, NULL, NULL), 0);
+	assert_int_equal(ihex_format(&image, 16, &text, &size, NULL), 0);
+	snprintf(path, 300, "%s/%s", folder, name);
+	scratch_write(path, text);
+	free(text);
+	hex_image_finish(&image);
+	return path;
+}
+
+/* What check finds in the code, release refuses or says. */
+static void programs_for_another_part_are_refused(void **state)
+{
+	(void)state;
+	struct release_order order = demo();
+	struct release release;
+	char boot[300], app[300];
+	order.bootloader = make_program(boot, "boot", 0x7000, 43, 0x0AFF, 0);
+	order.application = make_program(app, "app", 0, 43, 0x0AFF, 0);
+	make_it(&order, &release);
+	release_finish(&release);
+	order.application = make_program(app, "a1286", 0, 38, 0x20FF, 0);
+	assert_refused(&order, POGO_NO, "38 interrupt vectors of 4 bytes begin the application");
+	order.application = make_program(app, "a328", 0, 26, 0x08FF, 0);
+	assert_refused(&order, POGO_NO, "built for ATmega168P, ATmega328, ATmega328P");
+	order.application = make_program(app, "far", 0, 43, 0x10FF, 0);
+	assert_refused(&order, POGO_NO, "of the application sets the stack to 0x10FF");
+	order.application = make_program(app, "nowhere", 0, 43, 0x0AFF, 0x4000);
+	assert_refused(&order, POGO_NO, "the reset vector leads to 0x04000, where the image has nothing");
+	order.application = make_program(app, "a16u4", 0, 43, 0x05FF, 0); /* perhaps meant so */
+	make_it(&order, &release);
+	assert_non_null(strstr(release.notes[release.note_count - 1], "as on the ATmega16U4"));
+	release_finish(&release);
+	order.application = make_program(app, "app", 0, 43, 0x0AFF, 0);
+	order.bootloader = make_program(boot, "b1286", 0x7000, 38, 0x20FF, 0);
+	assert_refused(&order, POGO_NO, "begin the bootloader, the ATmega32U4 has 43 of 4");
+	order.bootloader = make_program(boot, "bfar", 0x7000, 43, 0x20FF, 0);
+	assert_refused(&order, POGO_NO, "of the bootloader sets the stack to 0x20FF");
+}
+
 static void the_image_is_both_inputs(void **state)
 {
 	(void)state;
@@ -388,6 +448,7 @@ static void unreadable_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(programs_for_another_part_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_image_is_both_inputs, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_large_part, setup, teardown),
 		cmocka_unit_test_setup_teardown(places_are_refused, setup, teardown),
