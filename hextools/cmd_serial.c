@@ -22,7 +22,8 @@ static const char help[] =
 	"                     bcd (two digits a byte), u8, u16, u32, u64\n"
 	"  --endian le|be     of integers (default le) and bcd (default be: as it is read)\n"
 	"  --length N         bytes of the field (else as long as the value, or as --expect)\n"
-	"  --pad BYTE         what fills the rest of the field, like 0; else a shorter value is refused\n"
+	"  --pad BYTE         what fills the rest of the field, like 0; else a shorter value is refused, as\n"
+	"                     integers always are\n"
 	"  --expect VALUE     the placeholder that must stand there, in the same format; or hex:FF00...\n"
 	"  --over             overwrite whatever stands there\n"
 	"\n"
@@ -97,8 +98,12 @@ static int read_expect(struct serial_job *job, struct pogo_error *err)
 	}
 	if (field->expect_len > UNIT_MAX)
 		return pogo_fail(err, POGO_INPUT, "--expect is longer than %d bytes", UNIT_MAX);
-	if (field->length == 0 && field->format < UNIT_U8)
+	if (field->length == 0)
 		field->length = field->expect_len;
+	/* What is left of a placeholder would pass as part of the value. */
+	if (field->expect_len > field->length)
+		return pogo_fail(err, POGO_INPUT, "--expect has %zu bytes, the field only %zu: the rest would stay there",
+				 field->expect_len, field->length);
 	return 0;
 }
 

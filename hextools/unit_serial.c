@@ -188,11 +188,14 @@ int unit_encode(const struct unit_field *field, const char *value, uint8_t bytes
 	if (*len > field->length)
 		return pogo_fail(err, POGO_INPUT, "\"%.80s\" takes %zu bytes as %s, the field has %zu", value,
 				 *len, name, field->length);
-	if (field->pad < 0 || field->format >= UNIT_U8)
+	if (field->format >= UNIT_U8)
 		return pogo_fail(err, POGO_INPUT,
-				 "\"%.80s\" takes %zu bytes as %s, the field has %zu%s", value, *len, name,
-				 field->length,
-				 field->format >= UNIT_U8 ? "" : "; --pad BYTE would say what follows it");
+				 "\"%.80s\" takes %zu bytes as %s, the field has %zu; integers are not padded: a wider "
+				 "--format, or --length and --expect of %zu bytes", value, *len, name, field->length, *len);
+	if (field->pad < 0)
+		return pogo_fail(err, POGO_INPUT,
+				 "\"%.80s\" takes %zu bytes as %s, the field has %zu; --pad BYTE would say what follows it",
+				 value, *len, name, field->length);
 	memset(bytes + *len, field->pad, field->length - *len);
 	*len = field->length;
 	return 0;

@@ -308,6 +308,17 @@ static void serial(void **state)
 	assert_failed(SERIAL("--format", "u8", "--value", "1", "@a"), 2, "-o OUT", 2);
 	assert_failed(SERIAL("--format", "ascii", "--value", "", "-o", "@p", "@a"), 2, "empty", 2);
 	assert_failed(SERIAL("--format", "u16", "--endian", "me", "--value", "1", "-o", "@p", "@a"), 2, "le, be", 2);
+	/* No part of a placeholder stays, and integers are not padded. */
+	put("@e", ":0300100053455203\n" END);
+	assert_failed(SERIAL("--format", "u16", "--value", "7", "--expect", "hex:534552", "-o", "@p", "@e"), 2,
+		      "takes 2 bytes as u16, the field has 3; integers are not padded", 3);
+	assert_failed(SERIAL("--format", "u16", "--value", "7", "--length", "3", "--pad", "0", "--over", "-o", "@p", "@e"),
+		      2, "the field has 3; integers are not padded", 3);
+	assert_failed(SERIAL("--format", "ascii", "--value", "K", "--length", "1", "--expect", "SER", "-o", "@p", "@e"), 2,
+		      "--expect has 3 bytes, the field only 1", 3);
+	put("@e", ":02001000534556\n" END);
+	assert_int_equal(SERIAL("--format", "u16", "--value", "7", "--expect", "17747", "-o", "-", "@e"), 0);
+	assert_string_equal(out_text, ":020010000700E7\n" END);
 }
 
 static void serial_of_many(void **state)
