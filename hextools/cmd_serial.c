@@ -161,6 +161,11 @@ static int read_counter(struct serial_job *job, struct pogo_error *err)
 	return 0;
 }
 
+static const char *csv_name(const struct serial_job *job)
+{
+	return strcmp(job->csv, "-") == 0 ? "standard input" : job->csv;
+}
+
 static int read_csv(struct serial_job *job, struct pogo_error *err)
 {
 	char *text;
@@ -176,17 +181,13 @@ static int read_csv(struct serial_job *job, struct pogo_error *err)
 	if (edit_number(job->row, "--row", 1, INT32_MAX, 1, &row, err) != 0 ||
 	    infile_read(job->csv, &text, &len, err) != 0)
 		return -1;
-	int rc = unit_table_parse(text, len, strcmp(job->csv, "-") == 0 ? "standard input" : job->csv,
-				  separator[0], &job->table, err);
+	int rc = unit_table_parse(text, len, csv_name(job), separator[0], &job->table, err);
 	free(text);
 	if (rc != 0)
 		return -1;
 	job->first_row = (size_t)row;
 	job->count = job->all ? (int64_t)unit_table_rows(job->table) : 1;
-	if (job->count > MAX_UNITS)
-		return pogo_fail(err, POGO_INPUT, "more than %d rows", MAX_UNITS);
-	/* Two boards with one number are worse than no board. */
-	return job->all ? unit_table_unique(job->table, job->column, err) : 0;
+	return job->count <= MAX_UNITS ? 0 : pogo_fail(err, POGO_INPUT, "more than %d rows", MAX_UNITS);
 }
 
 static int refuse_stray(const struct serial_job *job, struct pogo_error *err)
@@ -222,6 +223,67 @@ static int value_of(const struct serial_job *job, int64_t i, char *room, size_t 
 		return 0;
 	return unit_number(job->prefix != NULL ? job->prefix : "", (uint64_t)(job->first + i * job->step),
 			   (unsigned)job->digits, room, size, err);
+}
+
+/* ---- no two alike ----------------------------------------------------------------------------------- */
+
+/* "FILE.csv:LINE" or "unit N". */
+static void place_of(const struct serial_job *job, size_t i, char *out, size_t size)
+{
+	size_t row = job->first_row + i;
+	if (job->table != NULL)
+		snprintf(out, size, "%.150s:%zu", csv_name(job), unit_table_line(job->table, row));
+	else
+		snprintf(out, size, "unit %zu", row);
+}
+
+static int refuse_same(const struct serial_job *job, const struct unit_written *same, struct pogo_error *err)
+{
+	char room_a[600], room_b[600], a_at[180], b_at[180];
+	const char *a, *b, *kind = unit_format_name(job->field.format);
+	if (value_of(job, (int64_t)same[0].number, room_a, sizeof room_a, &a, err) != 0 ||
+	    value_of(job, (int64_t)same[1].number, room_b, sizeof room_b, &b, err) != 0)
+		return -1;
+	place_of(job, same[1].number, b_at, sizeof b_at);
+	if (job->table != NULL)
+		snprintf(a_at, sizeof a_at, "line %zu", unit_table_line(job->table, job->first_row + same[0].number));
+	else
+		place_of(job, same[0].number, a_at, sizeof a_at);
+	if (strcmp(a, b) == 0)
+		return pogo_fail(err, POGO_INPUT, "%s: \"%.80s\" stands in %s already", b_at, b, a_at);
+	return pogo_fail(err, POGO_INPUT, "%s: \"%.80s\" is written as the same bytes of %s as \"%.80s\" in %s", b_at, b,
+			 kind, a, a_at);
+}
+
+static int write_down(const struct serial_job *job, struct unit_written *list, struct pogo_error *err)
+{
+	for (size_t i = 0; i < (size_t)job->count; i++) {
+		char room[600], at[180];
+		const char *value;
+		struct pogo_error why = {.text = ""};
+		list[i].number = i;
+		if (value_of(job, (int64_t)i, room, sizeof room, &value, err) != 0)
+			return -1;
+		if (unit_encode(&job->field, value, list[i].bytes, &list[i].len, &why) == 0)
+			continue;
+		place_of(job, i, at, sizeof at);
+		return pogo_fail(err, why.kind, "%s: %.500s", at, why.text);
+	}
+	return 0;
+}
+
+/* Two boards with one number are worse than no board: by what is written, as 0x1F and 31 are one number. */
+static int refuse_twins(const struct serial_job *job, struct pogo_error *err)
+{
+	struct unit_written *list = calloc((size_t)job->count, sizeof *list);
+	if (list == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory for the units");
+	int rc = write_down(job, list, err);
+	const struct unit_written *same = rc == 0 ? unit_find_same(list, (size_t)job->count) : NULL;
+	if (same != NULL)
+		rc = refuse_same(job, same, err);
+	free(list);
+	return rc;
 }
 
 /* ---- the files -------------------------------------------------------------------------------------- */
@@ -277,7 +339,7 @@ static int write_units(struct serial_job *job, char **argv, int count, struct po
 				 common->output);
 	if (count == 1 && job->csv != NULL && strcmp(argv[0], "-") == 0 && strcmp(job->csv, "-") == 0)
 		return pogo_fail(err, POGO_INPUT, "standard input can be read only once");
-	if (edit_job_open(common, argv, count, 0, err) != 0)
+	if ((job->count > 1 && refuse_twins(job, err) != 0) || edit_job_open(common, argv, count, 0, err) != 0)
 		return -1;
 	job->outputs.input = argv[0];
 	for (int64_t i = 0; i < job->count; i++)

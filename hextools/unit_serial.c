@@ -492,39 +492,32 @@ int unit_table_cell(const struct unit_table *table, const char *column, size_t r
 	return cell_of(table, index, row, value, err);
 }
 
-struct keyed {
-	const char *value;
-	size_t line;
-};
-
-static int by_value(const void *a, const void *b)
+size_t unit_table_line(const struct unit_table *table, size_t row)
 {
-	const struct keyed *x = a, *y = b;
-	int order = strcmp(x->value, y->value);
-	return order != 0 ? order : x->line < y->line ? -1 : x->line > y->line;
+	return table->lines[row];
 }
 
-int unit_table_unique(const struct unit_table *table, const char *column, struct pogo_error *err)
+/* ---- units that would be one -------------------------------------------------------------------------- */
+
+static bool same_bytes(const struct unit_written *a, const struct unit_written *b)
 {
-	size_t index = 0, rows = table->rows - 1;
-	if (find_column(table, column, &index, err) != 0)
-		return -1;
-	struct keyed *list = calloc(rows, sizeof *list);
-	if (list == NULL)
-		return pogo_fail(err, POGO_SYSTEM, "out of memory for the table");
-	int rc = 0;
-	for (size_t i = 0; i < rows && rc == 0; i++) {
-		list[i].line = table->lines[i + 1];
-		rc = cell_of(table, index, i + 1, &list[i].value, err);
-	}
-	if (rc == 0)
-		qsort(list, rows, sizeof *list, by_value);
-	for (size_t i = 1; i < rows && rc == 0; i++)
-		if (strcmp(list[i - 1].value, list[i].value) == 0)
-			rc = pogo_fail(err, POGO_INPUT, "%.150s:%zu: \"%.80s\" stands in line %zu already",
-				       table->name, list[i].line, list[i].value, list[i - 1].line);
-	free(list);
-	return rc;
+	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct unit_written *x = a, *y = b;
+	int order = x->len != y->len ? (x->len < y->len ? -1 : 1) : memcmp(x->bytes, y->bytes, x->len);
+	return order != 0 ? order : x->number < y->number ? -1 : x->number > y->number;
+}
+
+const struct unit_written *unit_find_same(struct unit_written *list, size_t count)
+{
+	qsort(list, count, sizeof *list, by_bytes);
+	for (size_t i = 1; i < count; i++)
+		if (same_bytes(&list[i - 1], &list[i]))
+			return &list[i - 1];
+	return NULL;
 }
 
 /* ---- file names ------------------------------------------------------------------------------------- */

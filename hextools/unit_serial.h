@@ -57,8 +57,17 @@ size_t unit_table_rows(const struct unit_table *table); /* without the names */
 int unit_table_cell(const struct unit_table *table, const char *column, size_t row, const char **value,
 		    struct pogo_error *err);
 
-/* POGO_INPUT if two rows have the same value in the column, or one has no good value. */
-int unit_table_unique(const struct unit_table *table, const char *column, struct pogo_error *err);
+/* The line that the row begins in, for messages. */
+size_t unit_table_line(const struct unit_table *table, size_t row);
+
+/* What is written for one unit of many. */
+struct unit_written {
+	uint8_t bytes[UNIT_MAX];
+	size_t len, number; /* number: the caller's, of the unit */
+};
+
+/* Sorts the list; the first of two neighbours that are written the same, lower number first. NULL: all differ. */
+const struct unit_written *unit_find_same(struct unit_written *list, size_t count);
 
 /* The pattern with {serial} and {row} replaced. A serial that cannot stand in a file name is POGO_INPUT. */
 int unit_file_name(const char *pattern, const char *serial, uint64_t row, char *out, size_t size,

@@ -350,6 +350,19 @@ static void serial_of_many(void **state)
 	put("@t.csv", "serial\nA\nB\nA\n");
 	assert_failed(SERIAL("--format", "ascii", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}",
 			     "@a"), 2, "t.csv:4: \"A\" stands in line 2", 16);
+	/* What is written counts, not how it is spelled. */
+	put("@t.csv", "serial\n0x1F\n0x05\n\n5\n");
+	assert_failed(SERIAL("--format", "u16", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"), 2,
+		      "t.csv:5: \"5\" is written as the same bytes of u16 as \"0x05\" in line 3", 16);
+	put("@t.csv", "serial\n31\n0x1f\n");
+	assert_failed(SERIAL("--format", "u64", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"), 2,
+		      "t.csv:3: \"0x1f\" is written as the same bytes of u64 as \"31\" in line 2", 16);
+	put("@t.csv", "serial\n31\n256\n");
+	assert_failed(SERIAL("--format", "u8", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"), 2,
+		      "t.csv:3: 256 is more than u8 holds", 16);
+	assert_failed(SERIAL("--format", "ascii", "--length", "2", "--pad", "0x30", "--counter", "1", "--count", "10", "-o",
+			     "@x{row}", "@a"), 2, "unit 10: \"10\" is written as the same bytes of ascii as \"1\" in unit 1",
+		      16);
 	put("@t.csv", "serial,n\nA,1\nB\n");
 	assert_failed(SERIAL("--format", "ascii", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}",
 			     "@a"), 2, "t.csv:3: 1 cells", 16);

@@ -142,6 +142,16 @@ static void numbers_and_names(void **state)
 	assert_int_equal(unit_file_name("{row}", "a/b", 10, out, 2, &err), -1);
 }
 
+static void units_that_are_one(void **state)
+{
+	(void)state;
+	struct unit_written list[] = {{"b", 1, 0}, {"a", 1, 1}, {"ab", 2, 2}, {"b", 1, 3}};
+	assert_null(unit_find_same(list, 3));
+	const struct unit_written *same = unit_find_same(list, 4);
+	assert_int_equal(same[0].number, 0);
+	assert_int_equal(same[1].number, 3);
+}
+
 static void assert_table(const char *text, const char *phrase)
 {
 	struct unit_table *table = NULL;
@@ -169,7 +179,8 @@ static void tables(void **state)
 	assert_int_equal(unit_table_cell(table, "b", 0, &value, &err), -1);
 	assert_int_equal(unit_table_cell(table, "c", 1, &value, &err), -1);
 	assert_non_null(strstr(err.text, "\"a\", \"b\", \"\""));
-	assert_int_equal(unit_table_unique(table, "a", &err), 0);
+	assert_int_equal(unit_table_line(table, 1), 3);
+	assert_int_equal(unit_table_line(table, 2), 5);
 	unit_table_free(table);
 	assert_table("", "no row");
 	assert_table("a\n", "no row");
@@ -189,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(formats),  cmocka_unit_test(refusals),		 cmocka_unit_test(fields),
 		cmocka_unit_test(patching), cmocka_unit_test(numbers_and_names), cmocka_unit_test(tables),
+		cmocka_unit_test(units_that_are_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
