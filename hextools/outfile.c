@@ -271,7 +271,8 @@ static int find_target(struct outfile *file, const char *path, bool *direct, str
 
 static void give_up(struct outfile *file)
 {
-	if (file->temporary != NULL)
+	/* Of one that could not be swapped back it is the old file. */
+	if (file->temporary != NULL && file->placed != OUTFILE_SWAPPED)
 		unlink(file->temporary);
 	outfile_free(file);
 }
@@ -371,7 +372,74 @@ static int write_direct(const struct outfile *file, struct pogo_error *err)
 	return rc;
 }
 
-/* Makes the rename itself durable. A file system that cannot sync a folder says EINVAL: no harm. */
+/* Takes a file to its place so that it can be taken back: a file that is there is swapped with the temporary, whose
+ * name then keeps the old one. */
+static int place(struct outfile *file)
+{
+	const char *from = file->temporary, *to = file->target;
+	struct stat st;
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+		file->placed = OUTFILE_NEW;
+		return 0;
+	}
+	if (errno == EEXIST && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0) {
+		file->placed = OUTFILE_SWAPPED;
+		return 0;
+	}
+	/* A file system that knows no swap, like NFS: what is replaced there stays replaced. */
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	bool there = lstat(to, &st) == 0;
+	if (rename(from, to) != 0)
+		return -1;
+	file->placed = there ? OUTFILE_OVER : OUTFILE_NEW;
+	return 0;
+}
+
+static bool take_back(struct outfile *file)
+{
+	const char *from = file->target, *to = file->temporary;
+	if ((file->placed == OUTFILE_SWAPPED && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0) ||
+	    (file->placed == OUTFILE_NEW && rename(from, to) == 0))
+		file->placed = OUTFILE_WAITS;
+	return file->placed == OUTFILE_WAITS;
+}
+
+/* The first `count` of the set; what cannot be taken back is named behind the reason in *err. */
+static void take_all_back(struct outfile_set *set, size_t count, struct pogo_error *err)
+{
+	const struct outfile *stays = NULL;
+	for (size_t i = count; i-- > 0;)
+		if (!take_back(&set->files[i]))
+			stays = &set->files[i];
+	if (stays == NULL || err == NULL)
+		return;
+	bool kept = stays->placed == OUTFILE_SWAPPED;
+	size_t used = strlen(err->text);
+	snprintf(err->text + used, sizeof err->text - used, "; \"%.150s\" was written before, and stays%s%.150s%s",
+		 stays->target, kept ? "; the old one is \"" : "", kept ? stays->temporary : "", kept ? "\"" : "");
+}
+
+static int place_all(struct outfile_set *set, struct pogo_error *err)
+{
+	size_t last = set->count;
+	while (last > 0 && set->files[last - 1].temporary == NULL)
+		last--;
+	for (size_t i = 0; i < last; i++) {
+		struct outfile *file = &set->files[i];
+		if (file->temporary == NULL)
+			continue;
+		/* Behind the last one nothing can fail for which it had to be taken back. */
+		if ((i + 1 < last ? place(file) : rename(file->temporary, file->target)) == 0)
+			continue;
+		pogo_fail_errno(err, errno, "cannot write \"%s\"", file->target);
+		take_all_back(set, i, err);
+		return -1;
+	}
+	return 0;
+}
+
+/* Makes the renames themselves durable. A file system that cannot sync a folder says EINVAL: no harm. */
 static int sync_folder(const char *target, struct pogo_error *err)
 {
 	char folder[PATH_MAX];
@@ -381,29 +449,30 @@ static int sync_folder(const char *target, struct pogo_error *err)
 		return 0; /* a folder that may be written but not read: the file is there */
 	int rc = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
 	close(fd);
-	return rc == 0 ? 0 : pogo_fail_errno(err, rc, "cannot make \"%s\" durable", target);
+	return rc == 0 ? 0 : pogo_fail_errno(err, rc, "\"%s\" is written, but cannot be made durable", target);
 }
 
-/* Renames all, and syncs a folder after the last of the files in a row that are in it. */
-static int commit_renames(struct outfile_set *set, struct pogo_error *err)
+/* Removes the old files, and syncs a folder after the last of the files in a row that are in it. */
+static int settle(struct outfile_set *set, struct pogo_error *err)
 {
 	const char *unsynced = NULL;
 	char folder[PATH_MAX], before[PATH_MAX] = "";
+	int rc = 0;
 	for (size_t i = 0; i < set->count; i++) {
 		struct outfile *file = &set->files[i];
 		if (file->temporary == NULL)
 			continue;
-		folder_of(file->target, folder);
-		if (unsynced != NULL && strcmp(folder, before) != 0 && sync_folder(unsynced, err) != 0)
-			return -1;
-		if (rename(file->temporary, file->target) != 0)
-			return pogo_fail_errno(err, errno, "cannot write \"%s\"", file->target);
+		if (file->placed == OUTFILE_SWAPPED)
+			unlink(file->temporary);
 		free(file->temporary);
 		file->temporary = NULL;
+		folder_of(file->target, folder);
+		if (unsynced != NULL && strcmp(folder, before) != 0 && rc == 0)
+			rc = sync_folder(unsynced, err);
 		unsynced = file->target;
 		memcpy(before, folder, sizeof before);
 	}
-	return unsynced != NULL ? sync_folder(unsynced, err) : 0;
+	return unsynced != NULL && rc == 0 ? sync_folder(unsynced, err) : rc;
 }
 
 int outfile_commit(struct outfile_set *set, struct pogo_error *err)
@@ -413,7 +482,7 @@ int outfile_commit(struct outfile_set *set, struct pogo_error *err)
 		if (set->files[i].temporary == NULL)
 			rc = write_direct(&set->files[i], err);
 	if (rc == 0)
-		rc = commit_renames(set, err);
+		rc = place_all(set, err) == 0 ? settle(set, err) : -1;
 	outfile_discard(set);
 	return rc;
 }

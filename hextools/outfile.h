@@ -27,12 +27,17 @@ int outfile_write_from(const char *path, outfile_writer *writer, void *context, 
 /* Any number of files that belong together: stage each (everything that can fail early fails here, and no
  * target has changed yet), then commit all, or discard. After either the set is empty again; a zeroed
  * set is empty. Data for "-" and for devices is kept and written at commit, before the first rename.
+ * When a rename fails, the files that are in their places already are taken back, and the old ones return; only on a
+ * file system that cannot swap two files do those stay that have replaced another, and the error names one.
  * From the first temporary to the end of the set, the signals that would end the thread's process wait (INT, TERM,
  * HUP, QUIT); one that waits makes the next stage fail, and takes effect when the temporaries are gone. */
+enum outfile_place { OUTFILE_WAITS, OUTFILE_NEW, OUTFILE_SWAPPED, OUTFILE_OVER };
+
 struct outfile {
 	char *target;       /* NULL for standard output */
 	uint32_t name_hash; /* of its last component */
-	char *temporary;    /* NULL if written directly */
+	char *temporary;    /* NULL if written directly; once swapped it is the old file */
+	enum outfile_place placed; /* private: how it came to its place */
 	void *data;         /* kept for a direct write */
 	size_t len;
 };

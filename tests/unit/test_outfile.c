@@ -3,8 +3,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -14,9 +18,34 @@
 
 static char folder[256], path[300], other[300];
 
+/* The kernel's, unless a test plays a file system that knows no flags, or a rename to this name that fails. */
+static bool no_flags;
+static const char *refused_name;
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+	if (refused_name != NULL && strcmp(to, refused_name) == 0)
+		errno = EPERM;
+	else if (no_flags)
+		errno = EINVAL;
+	else
+		return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+	return -1;
+}
+
+int rename(const char *from, const char *to)
+{
+	if (refused_name == NULL || strcmp(to, refused_name) != 0)
+		return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+	errno = EPERM;
+	return -1;
+}
+
 static int setup(void **state)
 {
 	(void)state;
+	no_flags = false;
+	refused_name = NULL;
 	scratch_make(folder);
 	snprintf(path, sizeof path, "%s/a", folder);
 	snprintf(other, sizeof other, "%s/b", folder);
@@ -142,6 +171,67 @@ static void a_discarded_set_leaves_nothing(void **state)
 	assert_int_equal(outfile_stage(&set, "/dev/full", "1", 1, NULL), 0);
 	assert_int_equal(outfile_commit(&set, NULL), -1);
 	assert_int_equal(scratch_count(folder), 0);
+}
+
+/* ---- a late rename fails ---- */
+
+/* a is replaced, b is new, and the third of four is refused. */
+static int commit_with_a_refusal(struct pogo_error *err)
+{
+	static char third[320], fourth[320];
+	struct outfile_set set = {.count = 0};
+	snprintf(third, sizeof third, "%s/c", folder);
+	snprintf(fourth, sizeof fourth, "%s/d", folder);
+	assert_int_equal(outfile_write(path, "old", 3, NULL), 0);
+	assert_int_equal(outfile_write(third, "old", 3, NULL), 0);
+	assert_int_equal(outfile_stage(&set, path, "1", 1, NULL), 0);
+	assert_int_equal(outfile_stage(&set, other, "2", 1, NULL), 0);
+	assert_int_equal(outfile_stage(&set, third, "3", 1, NULL), 0);
+	assert_int_equal(outfile_stage(&set, fourth, "4", 1, NULL), 0);
+	refused_name = third;
+	int rc = outfile_commit(&set, err);
+	assert_content(third, "old");
+	assert_int_equal(access(other, F_OK), -1);
+	assert_int_equal(scratch_count(folder), 2);
+	return rc;
+}
+
+static void a_late_refusal_takes_all_back(void **state)
+{
+	(void)state;
+	struct pogo_error err;
+	assert_int_equal(commit_with_a_refusal(&err), -1);
+	assert_int_equal(err.kind, POGO_SYSTEM);
+	assert_non_null(strstr(err.text, "/c\": Operation not permitted"));
+	assert_null(strstr(err.text, "stays"));
+	assert_content(path, "old");
+}
+
+static void without_a_swap_it_says_what_stays(void **state)
+{
+	(void)state;
+	struct pogo_error err;
+	no_flags = true;
+	assert_int_equal(commit_with_a_refusal(&err), -1);
+	assert_non_null(strstr(err.text, "/a\" was written before, and stays"));
+	assert_content(path, "1");
+}
+
+static void a_set_replaces_files(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct outfile_set set = {.count = 0};
+		no_flags = i == 1;
+		assert_int_equal(outfile_write(path, "old", 3, NULL), 0);
+		assert_int_equal(outfile_write(other, "old", 3, NULL), 0);
+		assert_int_equal(outfile_stage(&set, path, "1", 1, NULL), 0);
+		assert_int_equal(outfile_stage(&set, other, "2", 1, NULL), 0);
+		assert_int_equal(outfile_commit(&set, NULL), 0);
+		assert_content(path, "1");
+		assert_content(other, "2");
+		assert_int_equal(scratch_count(folder), 2);
+	}
 }
 
 /* ---- ended in the middle ---- */
@@ -292,6 +382,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refusals_leave_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_set_appears_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_discarded_set_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_late_refusal_takes_all_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_swap_it_says_what_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_set_replaces_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_signal_leaves_nothing_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed_the_target_is_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_ignored_signal_stays_ignored, setup, teardown),
