@@ -60,14 +60,14 @@ static void json_origin(struct jsonw *json, const struct format_origin *origin)
 	jsonw_close(json, '}');
 }
 
-static int report(const struct convert *convert, struct pogo_error *err)
+static int write_reported(const struct convert *convert, struct pogo_error *err)
 {
 	struct jsonw json;
 	jsonw_init(&json, 2);
 	jsonw_open(&json, NULL, '{');
 	jsonw_str(&json, "path", convert->input);
 	json_origin(&json, &convert->origin);
-	return edit_report(&json, convert->output, &convert->image, &convert->writing, err);
+	return edit_write_json(&json, convert->output, &convert->image, &convert->writing, err);
 }
 
 static int convert_one(struct convert *convert, struct pogo_error *err)
@@ -80,9 +80,8 @@ static int convert_one(struct convert *convert, struct pogo_error *err)
 		snprintf(convert->family, sizeof convert->family, "0x%08" PRIX32, convert->origin.family);
 		convert->writing.family = convert->family;
 	}
-	if (edit_write(convert->output, &convert->image, &convert->writing, err) != 0)
-		return -1;
-	return convert->json ? report(convert, err) : 0;
+	return convert->json ? write_reported(convert, err)
+			     : edit_write(convert->output, &convert->image, &convert->writing, NULL, err);
 }
 
 static int read_numbers(struct convert *convert, const char *width, const char *address_bytes,

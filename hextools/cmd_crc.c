@@ -12,8 +12,9 @@ static const char help[] =
 	"pogo-hex crc --insert ADDRESS --endian le|be -o OUT [...] IN[@OFFSET]\n"
 	"pogo-hex crc --list\n"
 	"\n"
-	"Prints the checksum of a range, or puts it into the image. The range is always printed; without\n"
-	"--range it goes from the lowest to the highest data byte.\n" EDIT_RANGE_HELP "\n"
+	"Prints the checksum of a range, or puts it into the image. Checksum and range are always printed, on\n"
+	"standard error if the image goes to standard output; without --range it goes from the lowest to the\n"
+	"highest data byte.\n" EDIT_RANGE_HELP "\n"
 	"  --algorithm NAME   a name of --list (default CRC-32/ISO-HDLC, which is zip's and zlib's)\n"
 	"  --range RANGE      what is summed\n"
 	"  --fill BYTE        what bytes without data count as (else a hole is refused), like 0xFF\n"
@@ -24,6 +25,8 @@ static const char help[] =
 	"  --over             the place may hold data that is not 0xFF\n"
 	"  --list             every algorithm with its parameters\n" EDIT_OUTPUT_HELP EDIT_PART_HELP
 		FORMAT_READ_HELP EDIT_JSON_HELP;
+
+enum { REPORT = 300 };
 
 struct crc_job {
 	struct edit_job common;
@@ -167,49 +170,88 @@ static void value_text(const struct crc_job *job, char out[2 * CRC_MAX_BYTES + 3
 		at += sprintf(out + at, sha ? "%02x" : "%02X", job->value[i]);
 }
 
-static int report(const struct crc_job *job, struct pogo_error *err)
+/* One line, with its end. */
+static void report_text(const struct crc_job *job, char line[REPORT])
 {
-	char value[2 * CRC_MAX_BYTES + 3], line[300];
+	char value[2 * CRC_MAX_BYTES + 3];
 	value_text(job, value);
-	if (!job->common.json) {
-		int at = snprintf(line, sizeof line, "%s  %s  0x%05" PRIX32 "-0x%05" PRIX32 " (%" PRIu64 " bytes%s",
-				  value, job->algorithm->name, job->range.first, job->range.last,
-				  range_len(&job->range), job->holes.fill >= 0 ? ", holes as " : "");
-		if (job->holes.fill >= 0)
-			at += snprintf(line + at, sizeof line - (size_t)at, "0x%02X", job->holes.fill);
-		snprintf(line + at, sizeof line - (size_t)at, ")\n");
-		return cmd_print(line, err);
-	}
-	struct jsonw json;
-	jsonw_init(&json, 2);
-	jsonw_open(&json, NULL, '{');
-	jsonw_str(&json, "algorithm", job->algorithm->name);
-	jsonw_str(&json, "value", value);
-	jsonw_open(&json, "range", '{');
-	edit_json_range(&json, &job->range);
-	jsonw_close(&json, '}');
+	int at = snprintf(line, REPORT, "%s  %s  0x%05" PRIX32 "-0x%05" PRIX32 " (%" PRIu64 " bytes%s", value,
+			  job->algorithm->name, job->range.first, job->range.last, range_len(&job->range),
+			  job->holes.fill >= 0 ? ", holes as " : "");
 	if (job->holes.fill >= 0)
-		jsonw_int(&json, "fill", job->holes.fill);
+		at += snprintf(line + at, REPORT - (size_t)at, "0x%02X", job->holes.fill);
+	snprintf(line + at, REPORT - (size_t)at, ")\n");
+}
+
+static void report_json(const struct crc_job *job, struct jsonw *json)
+{
+	char value[2 * CRC_MAX_BYTES + 3];
+	value_text(job, value);
+	jsonw_init(json, 2);
+	jsonw_open(json, NULL, '{');
+	jsonw_str(json, "algorithm", job->algorithm->name);
+	jsonw_str(json, "value", value);
+	jsonw_open(json, "range", '{');
+	edit_json_range(json, &job->range);
+	jsonw_close(json, '}');
+	if (job->holes.fill >= 0)
+		jsonw_int(json, "fill", job->holes.fill);
 	if (job->insert != NULL) {
-		jsonw_int(&json, "inserted_at", job->holes.self.first);
-		jsonw_str(&json, "endian", job->endian);
-		jsonw_str(&json, "output", job->common.output);
+		jsonw_int(json, "inserted_at", job->holes.self.first);
+		jsonw_str(json, "endian", job->endian);
+		jsonw_str(json, "output", job->common.output);
 	}
-	jsonw_close(&json, '}');
-	return edit_print_json(&json, err);
+	jsonw_close(json, '}');
+}
+
+static int print_report(const struct crc_job *job, struct pogo_error *err)
+{
+	char line[REPORT];
+	struct jsonw json;
+	if (job->common.json) {
+		report_json(job, &json);
+		return edit_print_json(&json, err);
+	}
+	report_text(job, line);
+	return cmd_print(line, err);
+}
+
+static int write_with_json(const struct crc_job *job, struct pogo_error *err)
+{
+	const struct edit_job *common = &job->common;
+	struct jsonw json;
+	report_json(job, &json);
+	const char *text = edit_json_text(&json, err);
+	int rc = text != NULL ? edit_write(common->output, &common->image, &common->writing, text, err) : -1;
+	jsonw_finish(&json);
+	return rc;
+}
+
+/* Where the image goes to standard output the report is a note. */
+static int write_with_text(const struct crc_job *job, struct pogo_error *err)
+{
+	const struct edit_job *common = &job->common;
+	bool to_stdout = outfile_is_stdout(common->output);
+	char line[REPORT];
+	report_text(job, line);
+	if (edit_write(common->output, &common->image, &common->writing, to_stdout ? NULL : line, err) != 0)
+		return -1;
+	line[strcspn(line, "\n")] = '\0';
+	if (to_stdout)
+		cmd_note(line);
+	return 0;
 }
 
 static int insert_value(struct crc_job *job, struct pogo_error *err)
 {
-	struct edit_job *common = &job->common;
 	uint8_t bytes[CRC_MAX_BYTES];
 	unsigned n = crc_bytes(job->algorithm);
 	bool little = job->endian != NULL && strcmp(job->endian, "le") == 0;
 	for (unsigned i = 0; i < n; i++)
 		bytes[i] = job->value[little ? n - 1 - i : i];
-	if (edit_put(&common->image, job->holes.self.first, bytes, n, err) != 0)
+	if (edit_put(&job->common.image, job->holes.self.first, bytes, n, err) != 0)
 		return -1;
-	return edit_write(common->output, &common->image, &common->writing, err);
+	return job->common.json ? write_with_json(job, err) : write_with_text(job, err);
 }
 
 /* Without --range: all of the image. */
@@ -239,12 +281,7 @@ static int sum_up(struct crc_job *job, char **argv, int count, struct pogo_error
 		return -1;
 	if (crc_image(job->algorithm, &common->image, &job->range, &job->holes, job->value, err) != 0)
 		return -1;
-	if (job->insert == NULL)
-		return report(job, err);
-	if (insert_value(job, err) != 0)
-		return -1;
-	/* The image may be on standard output. */
-	return !outfile_is_stdout(common->output) ? report(job, err) : 0;
+	return job->insert == NULL ? print_report(job, err) : insert_value(job, err);
 }
 
 int cmd_crc(int argc, char **argv, struct pogo_error *err)

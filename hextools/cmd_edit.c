@@ -139,48 +139,70 @@ void edit_json_range(struct jsonw *json, const struct hex_range *range)
 	jsonw_int(json, "bytes", (int64_t)range_len(range));
 }
 
-int edit_print_json(struct jsonw *json, struct pogo_error *err)
+const char *edit_json_text(struct jsonw *json, struct pogo_error *err)
 {
 	jsonw_newline(json);
-	int rc = jsonw_ok(json) ? cmd_print(json->text, err) : pogo_fail(err, POGO_SYSTEM, "out of memory");
+	if (jsonw_ok(json))
+		return json->text;
+	pogo_fail(err, POGO_SYSTEM, "out of memory");
+	return NULL;
+}
+
+int edit_print_json(struct jsonw *json, struct pogo_error *err)
+{
+	const char *text = edit_json_text(json, err);
+	int rc = text != NULL ? cmd_print(text, err) : -1;
 	jsonw_finish(json);
 	return rc;
 }
 
-static int note_lost_start(const char *output, const struct hex_image *image, const struct format_writing *writing,
-			   bool *noted, struct pogo_error *err)
+/* What the format has no place for; "" if nothing. It is a note only once the output is there. */
+static int lost_start(const char *output, const struct hex_image *image, const struct format_writing *writing,
+		      char note[EDIT_NOTE], struct pogo_error *err)
 {
 	bool loses;
-	char text[200];
+	note[0] = '\0';
 	if (format_loses_start(output, image, writing, &loses, err) != 0)
 		return -1;
-	if (!loses || *noted)
-		return 0;
-	snprintf(text, sizeof text, "the start address %08" PRIX32 " is left out, %s has no place for it", image->start,
-		 format_of_output(output, writing));
-	cmd_note(text);
-	*noted = true;
+	if (loses)
+		snprintf(note, EDIT_NOTE, "the start address %08" PRIX32 " is left out, %s has no place for it",
+			 image->start, format_of_output(output, writing));
 	return 0;
 }
 
-int edit_write(const char *output, const struct hex_image *image, const struct format_writing *writing,
-	       struct pogo_error *err)
+/* A set writes to standard output before it renames. */
+static int write_with_report(const char *output, const struct hex_image *image, const struct format_writing *writing,
+			     const char *report, struct pogo_error *err)
 {
-	bool noted = false;
-	return note_lost_start(output, image, writing, &noted, err) != 0
-	               ? -1
-	               : format_write_file(output, image, writing, err);
+	struct outfile_set set = {.count = 0};
+	if (format_stage_file(&set, output, image, writing, err) != 0 ||
+	    outfile_stage(&set, "-", report, strlen(report), err) != 0) {
+		outfile_discard(&set);
+		return -1;
+	}
+	return outfile_commit(&set, err);
 }
 
-int edit_report(struct jsonw *json, const char *output, const struct hex_image *image,
-		const struct format_writing *writing, struct pogo_error *err)
+int edit_write(const char *output, const struct hex_image *image, const struct format_writing *writing,
+	       const char *report, struct pogo_error *err)
+{
+	char note[EDIT_NOTE];
+	if (lost_start(output, image, writing, note, err) != 0)
+		return -1;
+	int rc = report == NULL ? format_write_file(output, image, writing, err)
+				: write_with_report(output, image, writing, report, err);
+	if (rc == 0 && note[0] != '\0')
+		cmd_note(note);
+	return rc;
+}
+
+static int json_of_output(struct jsonw *json, const char *output, const struct hex_image *image,
+			  const struct format_writing *writing, struct pogo_error *err)
 {
 	struct hex_range span;
 	char digest[65];
-	if (ihex_digest(image, digest, err) != 0) {
-		jsonw_finish(json);
+	if (ihex_digest(image, digest, err) != 0)
 		return -1;
-	}
 	jsonw_str(json, "output", output);
 	jsonw_str(json, "format", format_of_output(output, writing));
 	jsonw_int(json, "bytes", (int64_t)hex_image_bytes(image));
@@ -190,33 +212,50 @@ int edit_report(struct jsonw *json, const char *output, const struct hex_image *
 		jsonw_int(json, "last", span.last);
 	}
 	jsonw_str(json, "digest", digest);
+	return 0;
+}
+
+int edit_write_json(struct jsonw *json, const char *output, const struct hex_image *image,
+		    const struct format_writing *writing, struct pogo_error *err)
+{
+	int rc = json_of_output(json, output, image, writing, err);
 	jsonw_close(json, '}');
-	return edit_print_json(json, err);
+	const char *text = rc == 0 ? edit_json_text(json, err) : NULL;
+	rc = text != NULL ? edit_write(output, image, writing, text, err) : -1;
+	jsonw_finish(json);
+	return rc;
 }
 
 int edit_job_write(const struct edit_job *job, struct pogo_error *err)
 {
 	struct jsonw json;
-	if (edit_write(job->output, &job->image, &job->writing, err) != 0)
-		return -1;
 	if (!job->json)
-		return 0;
+		return edit_write(job->output, &job->image, &job->writing, NULL, err);
 	jsonw_init(&json, 2);
 	jsonw_open(&json, NULL, '{');
-	return edit_report(&json, job->output, &job->image, &job->writing, err);
+	return edit_write_json(&json, job->output, &job->image, &job->writing, err);
 }
 
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
 		     const struct format_writing *writing, struct pogo_error *err)
 {
-	uint8_t *data;
-	size_t len;
-	if (outfile_not_over(path, outputs->input, err) != 0 ||
-	    note_lost_start(path, image, writing, &outputs->noted, err) != 0 ||
-	    format_write_memory(path, image, writing, &data, &len, err) != 0)
+	char note[EDIT_NOTE];
+	if (outfile_not_over(path, outputs->input, err) != 0 || lost_start(path, image, writing, note, err) != 0 ||
+	    format_stage_file(&outputs->set, path, image, writing, err) != 0)
 		return -1;
-	int rc = outfile_stage(&outputs->set, path, data, len, err);
-	free(data);
+	if (outputs->note[0] == '\0')
+		memcpy(outputs->note, note, sizeof note);
+	return 0;
+}
+
+int edit_outputs_commit(struct edit_outputs *outputs, struct jsonw *json, struct pogo_error *err)
+{
+	const char *report = json != NULL ? edit_json_text(json, err) : NULL;
+	if (json != NULL && (report == NULL || outfile_stage(&outputs->set, "-", report, strlen(report), err) != 0))
+		return -1;
+	int rc = outfile_commit(&outputs->set, err);
+	if (rc == 0 && outputs->note[0] != '\0')
+		cmd_note(outputs->note);
 	return rc;
 }
 

@@ -62,15 +62,16 @@ int edit_job_open(struct edit_job *job, char **words, int count, int most, struc
 int edit_job_range(const struct edit_job *job, const char *text, struct hex_range *range,
 		   struct pogo_error *err);
 
-/* Writes an image, with a note if its start address finds no place there. */
+/* Writes an image, with a note if its start address finds no place there. The report (NULL: none) goes to standard
+ * output when the file is ready, before it takes its place: if it cannot be printed nothing has changed. */
 int edit_write(const char *output, const struct hex_image *image, const struct format_writing *writing,
-	       struct pogo_error *err);
+	       const char *report, struct pogo_error *err);
 
-/* What came out, as the last members of the open JSON object, which is then printed. */
-int edit_report(struct jsonw *json, const char *output, const struct hex_image *image,
-		const struct format_writing *writing, struct pogo_error *err);
+/* The same; the report is the open JSON object, with what comes out as its last members. Finishes it. */
+int edit_write_json(struct jsonw *json, const char *output, const struct hex_image *image,
+		    const struct format_writing *writing, struct pogo_error *err);
 
-/* Writes the image to job->output and, with --json, prints what came out. */
+/* Writes the image to job->output and, with --json, prints what comes out. */
 int edit_job_write(const struct edit_job *job, struct pogo_error *err);
 
 void edit_job_finish(struct edit_job *job);
@@ -86,17 +87,24 @@ int edit_number(const char *text, const char *what, int64_t low, int64_t high, i
 int edit_hex_bytes(const char *text, const char *what, uint8_t **bytes, size_t *len,
 		   struct pogo_error *err);
 
+enum { EDIT_NOTE = 200 };
+
 /* Outputs that appear together or not at all: zero it, add, then commit or discard the set. */
 struct edit_outputs {
-	const char *input; /* "IN[@OFFSET]", which none of them may be */
-	bool noted;        /* that a start address finds no place */
+	const char *input;    /* "IN[@OFFSET]", which none of them may be */
+	char note[EDIT_NOTE]; /* that a start address finds no place */
 	struct outfile_set set;
 };
 int edit_outputs_add(struct edit_outputs *outputs, const char *path, const struct hex_image *image,
 		     const struct format_writing *writing, struct pogo_error *err);
 
+/* With the closed JSON object, unless it is NULL, as a report like that of edit_write. */
+int edit_outputs_commit(struct edit_outputs *outputs, struct jsonw *json, struct pogo_error *err);
+
 /* One range as members of the open JSON object: start, end, bytes. */
 void edit_json_range(struct jsonw *json, const struct hex_range *range);
+/* The closed object's text; NULL if memory ran out. */
+const char *edit_json_text(struct jsonw *json, struct pogo_error *err);
 /* Prints and finishes the text. */
 int edit_print_json(struct jsonw *json, struct pogo_error *err);
 

@@ -218,7 +218,7 @@ static int name_sources(struct merge *merge, char **words, struct pogo_error *er
 	return 0;
 }
 
-static int report(const struct merge *merge, struct pogo_error *err)
+static int write_reported(const struct merge *merge, struct pogo_error *err)
 {
 	struct jsonw json;
 	jsonw_init(&json, 2);
@@ -235,7 +235,7 @@ static int report(const struct merge *merge, struct pogo_error *err)
 		jsonw_close(&json, '}');
 	}
 	jsonw_close(&json, ']');
-	return edit_report(&json, merge->output, &merge->result, &merge->writing, err);
+	return edit_write_json(&json, merge->output, &merge->result, &merge->writing, err);
 }
 
 static int merge_all(struct merge *merge, char **words, struct pogo_error *err)
@@ -245,9 +245,10 @@ static int merge_all(struct merge *merge, char **words, struct pogo_error *err)
 	for (int i = 0; i < merge->count; i++)
 		if (read_source(merge, words[i], &merge->sources[i], err) != 0 || join_source(merge, i, err) != 0)
 			return -1;
-	if (check_part(merge, err) != 0 || edit_write(merge->output, &merge->result, &merge->writing, err) != 0)
+	if (check_part(merge, err) != 0)
 		return -1;
-	return merge->json ? report(merge, err) : 0;
+	return merge->json ? write_reported(merge, err)
+			   : edit_write(merge->output, &merge->result, &merge->writing, NULL, err);
 }
 
 int cmd_merge(int argc, char **argv, struct pogo_error *err)

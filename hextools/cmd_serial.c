@@ -345,12 +345,15 @@ static int write_units(struct serial_job *job, char **argv, int count, struct po
 	for (int64_t i = 0; i < job->count; i++)
 		if (write_unit(job, i, err) != 0)
 			return -1;
-	return outfile_commit(&job->outputs.set, err);
+	jsonw_close(&job->json, ']');
+	jsonw_close(&job->json, '}');
+	return edit_outputs_commit(&job->outputs, common->json ? &job->json : NULL, err);
 }
 
 static void serial_finish(struct serial_job *job)
 {
 	outfile_discard(&job->outputs.set);
+	jsonw_finish(&job->json);
 	unit_table_free(job->table);
 	free(job->expect_hex);
 	edit_job_finish(&job->common);
@@ -394,11 +397,5 @@ int cmd_serial(int argc, char **argv, struct pogo_error *err)
 	jsonw_open(&job.json, "units", '[');
 	int rc = write_units(&job, argv, count, err);
 	serial_finish(&job);
-	if (rc != 0 || !job.common.json) {
-		jsonw_finish(&job.json);
-		return rc;
-	}
-	jsonw_close(&job.json, ']');
-	jsonw_close(&job.json, '}');
-	return edit_print_json(&job.json, err);
+	return rc;
 }

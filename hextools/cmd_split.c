@@ -132,6 +132,13 @@ static bool has_data_at(const struct hex_image *image, uint32_t addr)
 	return hex_image_read(image, addr, &byte, 1, 0) == 1;
 }
 
+static int commit_pieces(const struct edit_job *job, struct split *split, struct pogo_error *err)
+{
+	jsonw_close(&split->json, ']');
+	jsonw_close(&split->json, '}');
+	return edit_outputs_commit(&split->outputs, job->json ? &split->json : NULL, err);
+}
+
 static int write_pieces(const struct edit_job *job, struct split *split, struct pogo_error *err)
 {
 	enum { MOST = 10000 };
@@ -150,7 +157,7 @@ static int write_pieces(const struct edit_job *job, struct split *split, struct 
 			return -1;
 		at = (uint64_t)range.last + 1;
 	}
-	return outfile_commit(&split->outputs.set, err);
+	return commit_pieces(job, split, err);
 }
 
 static int split_all(struct edit_job *job, struct split *split, char **argv, int count,
@@ -184,11 +191,6 @@ int cmd_split(int argc, char **argv, struct pogo_error *err)
 	int rc = split_all(&job, &split, argv, count, err);
 	outfile_discard(&split.outputs.set);
 	edit_job_finish(&job);
-	if (rc != 0 || !job.json) {
-		jsonw_finish(&split.json);
-		return rc;
-	}
-	jsonw_close(&split.json, ']');
-	jsonw_close(&split.json, '}');
-	return edit_print_json(&split.json, err);
+	jsonw_finish(&split.json);
+	return rc;
 }

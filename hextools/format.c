@@ -278,6 +278,15 @@ int format_write_file(const char *path, const struct hex_image *image,
 	return outfile_write_from(path, write_image, &job, err);
 }
 
+int format_stage_file(struct outfile_set *set, const char *path, const struct hex_image *image,
+		      const struct format_writing *writing, struct pogo_error *err)
+{
+	struct job job;
+	if (plan(path, image, writing, &job, err) != 0)
+		return -1;
+	return outfile_stage_from(set, path, write_image, &job, err);
+}
+
 int format_write_memory(const char *path, const struct hex_image *image,
 			const struct format_writing *writing, uint8_t **data, size_t *len,
 			struct pogo_error *err)

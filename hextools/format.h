@@ -81,6 +81,11 @@ struct format_writing {
 int format_write_file(const char *path, const struct hex_image *image,
 		      const struct format_writing *writing, struct pogo_error *err);
 
+/* The same as one file of a set. */
+struct outfile_set;
+int format_stage_file(struct outfile_set *set, const char *path, const struct hex_image *image,
+		      const struct format_writing *writing, struct pogo_error *err);
+
 /* Whether the format that would be written has no place for the image's start address (it is then left
  * out, and a command says so). */
 int format_loses_start(const char *path, const struct hex_image *image,

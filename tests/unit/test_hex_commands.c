@@ -159,6 +159,7 @@ static void crc(void **state)
 	assert_file("@o", ":090000003132333435363738391A\n:040010002639F4CBCE\n" END);
 	assert_int_equal(run("crc", "--insert", "9", "--endian", "be", "-o", "-", "@a"), 0);
 	assert_string_equal(out_text, ":0D000000313233343536373839CBF43926F8\n" END);
+	assert_string_equal(err_text, "pogo-hex: 0xCBF43926  CRC-32/ISO-HDLC  0x00000-0x00008 (9 bytes)\n");
 	/* Again: the place is in the default range and holds data. */
 	assert_failed(run("crc", "--insert", "0x10", "--endian", "le", "-o", "@p", "@o"), 2, "own place", 2);
 	assert_failed(run("crc", "--insert", "0x10", "--endian", "le", "-o", "@p", "--range", "0+9", "@o"), 1,
@@ -371,6 +372,46 @@ static void serial_of_many(void **state)
 			     "@x{serial}", "@a"), 2, "file name", 16);
 }
 
+/* ---- what is promised of a failure ---- */
+
+static int run_full(const char *const words[])
+{
+	return run_with(&(struct run_with){.output = "/dev/full"}, words);
+}
+
+/* The files take their places when the report is out. */
+static void a_report_that_cannot_be_printed(void **state)
+{
+	(void)state;
+#define FULL(...) run_full((const char *const[]){__VA_ARGS__, NULL})
+	put("@a", TWO);
+	put("@o", "precious");
+	assert_failed(FULL("merge", "--json", "-o", "@o", "@a"), 3, "standard output", 2);
+	assert_failed(FULL("convert", "--json", "-o", "@n", "@a"), 3, "standard output", 2);
+	assert_failed(FULL("crop", "--json", "-o", "@o", "0x100", "@a"), 3, "standard output", 2);
+	assert_failed(FULL("split", "--json", "-o", "@n", "--at", "0x200", "@a"), 3, "standard output", 2);
+	assert_failed(FULL("serial", "--json", "--address", "8", "--format", "u8", "--counter", "1", "--count", "2", "-o",
+			   "@n{row}", "@a"), 3, "standard output", 2);
+	assert_failed(FULL("crc", "--fill", "0", "--insert", "8", "--endian", "le", "-o", "@o", "@a"), 3, "standard output",
+		      2);
+	assert_failed(FULL("crc", "--fill", "0", "--insert", "8", "--endian", "le", "--json", "-o", "@n", "@a"), 3,
+		      "standard output", 2);
+	assert_file("@o", "precious");
+}
+
+/* What a file lacks is said only of one that is there. */
+static void no_note_of_what_is_not_written(void **state)
+{
+	(void)state;
+	put("@a", TWO);
+	assert_failed(run("convert", "--to-format", "uf2", "-o", "@o", "@a"), 2, "family", 1);
+	assert_failed(run("serial", "--address", "0x300", "--format", "u8", "--counter", "255", "--count", "2", "--to-format",
+			  "binary", "-o", "@o{row}", "@a"), 2, "u8 holds", 1);
+	assert_failed(run("merge", "--to-format", "binary", "-o", "@none/o", "@a"), 3, "none/o", 1);
+	assert_int_equal(run("split", "--at", "0x200", "--to-format", "binary", "-o", "@o", "@a"), 0);
+	assert_string_equal(err_text, "pogo-hex: the start address 00000100 is left out, raw binary has no place for it\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +428,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(map_of_info, setup, teardown),
 		cmocka_unit_test_setup_teardown(serial, setup, teardown),
 		cmocka_unit_test_setup_teardown(serial_of_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_report_that_cannot_be_printed, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_note_of_what_is_not_written, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
