@@ -94,20 +94,9 @@ static int stage_recipe(const struct release *release, const struct outputs *to,
 	return rc;
 }
 
-static int write_outputs(const struct release *release, const struct outputs *to,
-			 struct pogo_error *err)
-{
-	struct outfile_set set = {.count = 0};
-	if (stage_image(release, to, &set, err) != 0 || stage_manifest(release, to, &set, err) != 0 ||
-	    stage_recipe(release, to, &set, err) != 0) {
-		outfile_discard(&set);
-		return -1;
-	}
-	return outfile_commit(&set, err);
-}
-
-/* One line that says what was made, unless standard output carries data already. */
-static int say_done(const struct release *release, const struct outputs *to, struct pogo_error *err)
+/* One line that says what is made, unless standard output carries data already. */
+static int stage_line(const struct release *release, const struct outputs *to, struct outfile_set *set,
+		      struct pogo_error *err)
 {
 	char text[1024];
 	if (to->json || outfile_is_stdout(to->image) ||
@@ -118,7 +107,19 @@ static int say_done(const struct release *release, const struct outputs *to, str
 		 "%.400s: %llu bytes for %s, bootloader at 0x%0*X, crc-32 %08X, sha-256 %s\n", to->image,
 		 (unsigned long long)hex_image_bytes(&release->image), release->part->title,
 		 hex_digits(release->boot_start), release->boot_start, release->crc32, release->digest);
-	return cmd_print(text, err);
+	return outfile_stage(set, "-", text, strlen(text), err);
+}
+
+static int write_outputs(const struct release *release, const struct outputs *to,
+			 struct pogo_error *err)
+{
+	struct outfile_set set = {.count = 0};
+	if (stage_image(release, to, &set, err) != 0 || stage_manifest(release, to, &set, err) != 0 ||
+	    stage_recipe(release, to, &set, err) != 0 || stage_line(release, to, &set, err) != 0) {
+		outfile_discard(&set);
+		return -1;
+	}
+	return outfile_commit(&set, err);
 }
 
 static int check_words(const struct release_order *order, const struct source *source,
@@ -172,8 +173,6 @@ static int run(struct release_order *order, const struct source *source, const s
 	int rc = write_outputs(&release, to, err);
 	for (size_t i = 0; rc == 0 && i < release.note_count; i++)
 		cmd_note(release.notes[i]);
-	if (rc == 0)
-		rc = say_done(&release, to, err);
 	release_finish(&release);
 	return rc;
 }

@@ -210,6 +210,15 @@ static void release_refusals(void **state)
 		      "none/r", 0);
 }
 
+/* Not even the line that says what was made may fail when it is too late. */
+static void release_that_cannot_say_so(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"release", "--part", "atmega32u4", "--bootloader", BOOT, "--app", APP,
+					    "-o", "@i", "--fuses", "FF,D8,FB", "--manifest", "@m", NULL};
+	assert_failed(run_with(&(struct run_with){.output = "/dev/full"}, words), 3, "standard output", 0);
+}
+
 static void json_goes_to_standard_output(void **state)
 {
 	(void)state;
@@ -234,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(standard_output_by_its_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(release_writes_all_three, setup, teardown),
 		cmocka_unit_test_setup_teardown(release_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(release_that_cannot_say_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(json_goes_to_standard_output, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
