@@ -10,13 +10,14 @@
 static const char help[] =
 	"pogo-hex diff A[@OFFSET] B[@OFFSET]\n"
 	"\n"
-	"Compares the bytes of two images, whatever their files look like. Exit 0: the same, 1: different.\n"
+	"Compares the bytes and start records of two images, whatever their files look like. Exit 0: the\n"
+	"same, 1: different; a start record that differs, or that only one has, is a difference.\n"
 	"The first 40 ranges are listed, and 64 lines side by side of bytes that are in both and differ. One\n"
 	"that differs is coloured on a terminal (NO_COLOR is respected), else marked with \">\"; \"--\"\n"
 	"stands where there is no data.\n"
 	"\n"
 	"  --all              show every range and every line\n"
-	"  --quiet            show nothing: the exit code is the answer\n"
+	"  -q, --quiet        show nothing: the exit code is the answer\n"
 	"  --pages            count the flash pages to write again (needs --part)\n" EDIT_PART_HELP
 		FORMAT_READ_HELP EDIT_JSON_HELP;
 
@@ -24,7 +25,7 @@ enum { SHOWN_RANGES = 40, SHOWN_LINES = 64, JSON_RANGES = 10000, COLUMNS = 8, JO
 
 struct diff_job {
 	struct edit_job common;
-	bool all, quiet, pages, colour;
+	bool all, pages, colour;
 	struct hex_image other;
 	char *other_path;
 	struct diff_total total;
@@ -128,8 +129,9 @@ static void put_totals(struct diff_job *job)
 		put_start(job->out, ", B", &job->other);
 		fputc('\n', job->out);
 	}
-	fprintf(job->out, "%" PRIu64 " bytes differ, %" PRIu64 " only in A, %" PRIu64 " only in B, %" PRIu64 " equal\n",
-		total->differing, total->only_a, total->only_b, total->equal);
+	fprintf(job->out, "%" PRIu64 " bytes differ, %" PRIu64 " only in A, %" PRIu64 " only in B, %" PRIu64 " equal%s\n",
+		total->differing, total->only_a, total->only_b, total->equal,
+		total->start_differs ? "; the start records differ" : "");
 	if (job->pages)
 		fprintf(job->out, "%" PRIu64 " of %" PRIu64 " pages of %u bytes to write again\n",
 			job->page_count.differing, job->page_count.used, job->common.part->flash_page);
@@ -231,11 +233,23 @@ static void count_pages(struct diff_job *job)
 	diff_count_pages(&job->common.image, &job->other, part->flash_page, &flash, &job->page_count);
 }
 
+static int answer(const struct diff_job *job, struct pogo_error *err)
+{
+	if (diff_same(&job->total))
+		return 0;
+	if (job->common.quiet)
+		return pogo_fail(err, POGO_NO, "%s", ""); /* the exit code says it */
+	return pogo_fail(err, POGO_NO, "\"%.200s\" and \"%.200s\" differ%s", job->common.path, job->other_path,
+			 job->total.ranges == 0 ? ", in the start record only" : "");
+}
+
 static int compare(struct diff_job *job, char **argv, int count, struct pogo_error *err)
 {
 	struct edit_job *common = &job->common;
 	if (count != 2)
 		return pogo_fail(err, POGO_INPUT, "diff needs two files");
+	if (common->quiet && common->json)
+		return pogo_fail(err, POGO_INPUT, "--quiet shows nothing and --json an object: one of them");
 	if (job->pages && common->part_name == NULL)
 		return pogo_fail(err, POGO_INPUT, "--pages needs --part, whose pages they are");
 	if (edit_job_part(common, err) != 0 ||
@@ -248,11 +262,9 @@ static int compare(struct diff_job *job, char **argv, int count, struct pogo_err
 	if (job->pages)
 		count_pages(job);
 	job->colour = edit_colour();
-	if (!job->quiet && (common->json ? report_json(job, err) : report_text(job, err)) != 0)
+	if (!common->quiet && (common->json ? report_json(job, err) : report_text(job, err)) != 0)
 		return -1;
-	if (diff_same(&job->total))
-		return 0;
-	return pogo_fail(err, POGO_NO, "\"%.200s\" and \"%.200s\" differ", common->path, job->other_path);
+	return answer(job, err);
 }
 
 int cmd_diff(int argc, char **argv, struct pogo_error *err)
@@ -261,7 +273,7 @@ int cmd_diff(int argc, char **argv, struct pogo_error *err)
 	const struct option_spec specs[] = {EDIT_SPECS(job.common),
 					    EDIT_PART_SPECS(job.common),
 					    {"all", 0, NULL, &job.all},
-					    {"quiet", 'q', NULL, &job.quiet},
+					    {"quiet", 'q', NULL, &job.common.quiet},
 					    {"pages", 0, NULL, &job.pages},
 					    {NULL, 0, NULL, NULL}};
 	int count;

@@ -47,7 +47,8 @@ int edit_read_input(const struct edit_job *job, const char *word, struct hex_ima
 		return pogo_fail(err, POGO_SYSTEM, "out of memory");
 	if (format_read_file(word, &job->reading, image, &origin, err) != 0)
 		return -1;
-	cmd_notes(&origin.notes);
+	if (!job->quiet)
+		cmd_notes(&origin.notes);
 	return 0;
 }
 

@@ -13,7 +13,7 @@
  * outputs that appear together. */
 
 struct edit_job {
-	bool help, json;
+	bool help, json, quiet; /* quiet: what is odd with an input is not said */
 	const char *output, *part_name, *configs, *fuses;
 	struct format_reading reading;
 	struct format_writing writing;

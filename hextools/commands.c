@@ -112,6 +112,7 @@ int pogo_hex_run(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	if (dispatch(argc, argv, &err) == 0)
 		return 0;
-	cmd_note(err.text);
+	if (err.text[0] != '\0')
+		cmd_note(err.text);
 	return (int)err.kind;
 }

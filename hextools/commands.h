@@ -7,7 +7,8 @@
 /* pogo-hex itself, callable by a test: argv as main gets it, returns the exit code. */
 int pogo_hex_run(int argc, char **argv);
 
-/* The commands. argv[0] is the first word behind the command's name. 0, or -1 with *err. */
+/* The commands. argv[0] is the first word behind the command's name. 0, or -1 with *err; its text may be empty, where
+ * the exit code alone is the answer. */
 int cmd_boot(int argc, char **argv, struct pogo_error *err);
 int cmd_check(int argc, char **argv, struct pogo_error *err);
 int cmd_convert(int argc, char **argv, struct pogo_error *err);

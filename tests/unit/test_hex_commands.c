@@ -233,10 +233,19 @@ static void diff(void **state)
 	assert_non_null(strstr(out_text, "\"differing\": 2\n"));
 	assert_int_equal(run("diff", "--pages", "--part", "atmega32u4", "@a", "@b"), 1);
 	assert_non_null(strstr(out_text, "2 of 2 pages of 128 bytes to write again\n"));
-	assert_failed(run("diff", "--quiet", "@a", "@b"), 1, "differ", 2);
+	assert_int_equal(run("diff", "--quiet", "@a", "@b"), 1);
+	assert_string_equal(out_text, "");
+	assert_string_equal(err_text, "");
+	assert_failed(run("diff", "--quiet", "--json", "@a", "@b"), 2, "one of them", 2);
+	assert_failed(run("diff", "--quiet", "@a", "@none"), 2, "none", 2);
 	assert_failed(run("diff", "@a"), 2, "two files", 2);
 	assert_failed(run("diff", "--pages", "@a", "@b"), 2, "--part", 2);
 	assert_failed(run("diff", "@a", "@none"), 2, "none", 2);
+	/* The start record counts, and is told. */
+	assert_int_equal(run("crop", "--drop-start", "-o", "@c", "0-0x3FF", "@a"), 0);
+	assert_int_equal(run("diff", "@a", "@c"), 1);
+	assert_non_null(strstr(out_text, "0 only in B, 12 equal; the start records differ\n"));
+	assert_non_null(strstr(err_text, "differ, in the start record only\n"));
 	/* Bounded, unless all is asked for. */
 	assert_int_equal(run("fill", "-o", "@x", "--with", "random", "--seed", "1", "0+8192", "@a"), 0);
 	assert_int_equal(run("fill", "-o", "@y", "--with", "random", "--seed", "2", "0+8192", "@a"), 0);
