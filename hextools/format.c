@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,33 @@ static const struct format *recognise(struct instream *in, const char *path, siz
 	return of_unknown(in, path, path_len, has_address, err);
 }
 
+/* Whether a file was taken for text by its name alone, against its content. */
+static bool is_doubtful(const struct instream *in, const struct format *format)
+{
+	size_t len = (size_t)(in->end - in->at) < HEAD ? (size_t)(in->end - in->at) : HEAD;
+	return format->text && !format->detect(in->at, len) && !looks_like_text(in->at, len);
+}
+
+static int hint_at_binary(struct pogo_error *err)
+{
+	size_t used = err != NULL ? strlen(err->text) : 0;
+	if (err != NULL && err->kind == POGO_INPUT)
+		snprintf(err->text + used, sizeof err->text - used,
+			 "; if it is raw binary data, --format binary says so (--in-format of serial)");
+	return -1;
+}
+
+/* Its reader looks for damage, not for another format. */
+static int refuse_no_elf(struct instream *in, struct pogo_error *err)
+{
+	if (instream_ahead(in, HEAD, err) != 0)
+		return -1;
+	if (format_elf.detect(in->at, (size_t)(in->end - in->at)))
+		return 0;
+	return pogo_fail(err, POGO_INPUT, "%.200s: this is no ELF file; left out, the format is seen by the content",
+			 in->name);
+}
+
 /* A suffix is at the end: of a pipe all must be there first, which for text is not worth it. */
 static int take_suffix(struct instream *in, const struct format *format, struct format_origin *origin,
 		       struct pogo_error *err)
@@ -164,9 +192,11 @@ static int read_stream(struct instream *in, const char *path, size_t path_len, i
 				 "%.200s: raw binary data has no address, say where it belongs: \"%.*s@ADDRESS\"",
 				 in->name, path_len > 100 ? 100 : (int)path_len, path);
 	origin->format = format;
-	if (take_suffix(in, format, origin, err) != 0 ||
-	    format->read(in, reading, image, origin, err) != 0)
+	bool doubtful = reading->format == NULL && has_offset && is_doubtful(in, format);
+	if ((format == &format_elf && refuse_no_elf(in, err) != 0) || take_suffix(in, format, origin, err) != 0)
 		return -1;
+	if (format->read(in, reading, image, origin, err) != 0)
+		return doubtful ? hint_at_binary(err) : -1;
 	struct pogo_error why;
 	if (offset == 0 || hex_image_shift(image, offset, &why) == 0)
 		return 0;

@@ -186,6 +186,11 @@ static void nothing_is_guessed(void **state)
 	refuse("\x01\x02\x00", 3, "f", "binary", "@ADDRESS");
 	refuse("\x01\x02\x00", 3, "f", "nothing", "none of ihex, srec");
 	refuse("\x01\x02\x00", 3, "f@0x", NULL, "is no number");
+	/* A name that says text is believed, with a hint; a damaged record gets none. */
+	refuse("\x01\x02\x00", 3, "f.hex@0", NULL, "; if it is raw binary data, --format binary says so");
+	refuse(":01\x02\x00", 5, "f.hex@0", NULL, "f.hex:1:");
+	refuse(":0100000041BE\n:00000001FF\n", 26, "f.hex", "elf", "f.hex: this is no ELF file");
+	refuse("", 0, "f", "elf", "f: this is no ELF file");
 	refuse("\x01\x02\x00", 3, "f@0x200000000", NULL, "out of range");
 	refuse("\x01\x02\x00", 3, "f@0xFFFFFFFF", NULL, "leave the 32-bit addresses");
 	refuse("\x01\x02\x00", 3, "f.hex@0", NULL, "binary file and not Intel HEX");
@@ -249,8 +254,8 @@ static void writers_refuse_first(void **state)
 		struct format_writing writing;
 		const char *phrase;
 	} table[] = {
-		{{.format = "binary"}, "most of them hole"},
-		{{.format = "uf2"}, "needs the chip's family"},
+		{{.format = "binary"}, "most of them hole; crop the image, or write it with \"pogo-hex convert --force\""},
+		{{.format = "uf2"}, "needs the chip's family: --to-family"},
 		{{.format = "uf2", .family = "nobody"}, "is unknown"},
 		{{.format = "srec", .address_bytes = 2}, "allowed are 4 to 4"},
 		{{.format = "srec", .width = 251}, "allowed are 1 to 250"},
