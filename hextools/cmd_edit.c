@@ -99,6 +99,17 @@ int edit_number(const char *text, const char *what, int64_t low, int64_t high, i
 	return text == NULL ? 0 : options_number(text, what, low, high, out, err);
 }
 
+int edit_number_of(const char *text, size_t len, const char *what, int64_t low, int64_t high, int64_t *out,
+		   struct pogo_error *err)
+{
+	char *word = strndup(text, len);
+	if (word == NULL)
+		return pogo_fail(err, POGO_SYSTEM, "out of memory");
+	int rc = options_number(word, what, low, high, out, err);
+	free(word);
+	return rc;
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -83,6 +83,10 @@ int edit_need_output(const char *output, bool json, const char *command, struct 
 int edit_number(const char *text, const char *what, int64_t low, int64_t high, int64_t missing,
 		int64_t *out, struct pogo_error *err);
 
+/* A number that is `len` characters of a longer word. */
+int edit_number_of(const char *text, size_t len, const char *what, int64_t low, int64_t high, int64_t *out,
+		   struct pogo_error *err);
+
 /* "01 FF", "01FF", "0x01FF": hex digits in pairs. *bytes is malloc'ed. */
 int edit_hex_bytes(const char *text, const char *what, uint8_t **bytes, size_t *len,
 		   struct pogo_error *err);

@@ -138,14 +138,9 @@ static int read_field(struct serial_job *job, struct pogo_error *err)
 /* "START" or "START+STEP". */
 static int read_counter(struct serial_job *job, struct pogo_error *err)
 {
-	char text[32];
 	size_t len = strcspn(job->counter, "+");
 	job->step = 1;
-	if (len >= sizeof text)
-		return pogo_fail(err, POGO_INPUT, "--counter \"%.60s\" is no number", job->counter);
-	memcpy(text, job->counter, len);
-	text[len] = '\0';
-	if (options_number(text, "--counter", 0, INT64_MAX, &job->first, err) != 0)
+	if (edit_number_of(job->counter, len, "--counter", 0, INT64_MAX, &job->first, err) != 0)
 		return -1;
 	if (job->counter[len] == '+' && options_number(job->counter + len + 1, "step of --counter", 1,
 						       UINT32_MAX, &job->step, err) != 0)

@@ -40,7 +40,6 @@ static int by_address(const void *a, const void *b)
 
 static int read_cuts(struct split *split, struct pogo_error *err)
 {
-	char text[32];
 	if ((split->at == NULL) == (split->size == NULL))
 		return pogo_fail(err, POGO_INPUT, "split needs one of --at ADDRESS,... and --size N");
 	if (split->size != NULL)
@@ -48,11 +47,7 @@ static int read_cuts(struct split *split, struct pogo_error *err)
 	for (const char *at = split->at;;) {
 		size_t len = strcspn(at, ",");
 		int64_t value;
-		if (len >= sizeof text)
-			return pogo_fail(err, POGO_INPUT, "address \"%.40s\" is no number", at);
-		memcpy(text, at, len);
-		text[len] = '\0';
-		if (options_number(text, "address", 0, UINT32_MAX, &value, err) != 0)
+		if (edit_number_of(at, len, "address", 0, UINT32_MAX, &value, err) != 0)
 			return -1;
 		if (split->cut_count == MAX_CUTS)
 			return pogo_fail(err, POGO_INPUT, "more than %d addresses", MAX_CUTS);

@@ -69,17 +69,17 @@ static bool is_word(const char *text)
 	       strcmp(text, "app") == 0;
 }
 
-/* Decimal or 0x…, up to 2^32, at *text; moves *text behind it. */
+/* Decimal or 0x… at *text; moves *text behind it. What is above 2^33 becomes that, which two can be added to. */
 static bool take_number(const char **text, uint64_t *out)
 {
 	bool hex = (*text)[0] == '0' && ((*text)[1] == 'x' || (*text)[1] == 'X');
 	const char *digits = *text + (hex ? 2 : 0);
 	size_t len = strspn(digits, hex ? "0123456789ABCDEFabcdef" : "0123456789");
-	if (len == 0 || len > 12)
-		return false;
-	*out = strtoull(digits, NULL, hex ? 16 : 10);
+	const uint64_t most = UINT64_C(1) << 33;
+	uint64_t value = strtoull(digits, NULL, hex ? 16 : 10); /* UINT64_MAX if it holds no such number */
+	*out = value < most ? value : most;
 	*text = digits + len;
-	return *out <= UINT64_C(1) << 32;
+	return len > 0;
 }
 
 int range_parse(const char *text, const struct range_words *words, struct hex_range *range,
@@ -104,7 +104,7 @@ int range_parse(const char *text, const struct range_words *words, struct hex_ra
 				 "\"%.60s\" is no range: write 0x7000-0x7FFF (last byte inside), "
 				 "0x7000+4096, 0x7000, or flash, eeprom, boot, app", text);
 	if (last > TOP)
-		return pogo_fail(err, POGO_INPUT, "range \"%.60s\" runs past the 32-bit addresses", text);
+		return pogo_fail(err, POGO_INPUT, "range \"%.60s\" runs past 0xFFFFFFFF, the last 32-bit address", text);
 	*range = (struct hex_range){(uint32_t)first, (uint32_t)last};
 	return 0;
 }

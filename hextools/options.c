@@ -86,10 +86,11 @@ int options_number(const char *text, const char *what, int64_t low, int64_t high
 	char *end;
 	errno = 0;
 	long long value = strtoll(text, &end, hex ? 16 : 10);
-	if (!isdigit((unsigned char)*digits) || *end != '\0' || (hex && end == digits + 2) || errno != 0)
+	bool too_far = errno == ERANGE;
+	if (!isdigit((unsigned char)*digits) || *end != '\0' || (hex && end == digits + 2))
 		return pogo_fail(err, POGO_INPUT, "%s \"%.40s\" is no number (like %s)", what, text,
 				 high > 255 ? "4096 or 0x1000" : "255 or 0xFF");
-	if (value < low || value > high)
+	if (too_far || value < low || value > high)
 		return pogo_fail(err, POGO_INPUT, "%s %.40s is out of range, allowed are %" PRId64
 				 " to %" PRId64, what, text, low, high);
 	*out = value;

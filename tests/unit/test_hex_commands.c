@@ -68,6 +68,8 @@ static void crop_exclude(void **state)
 	assert_failed(run("crop", "0-1", "@a"), 2, "-o OUT", 2);
 	assert_failed(run("crop", "-o", "-", "--json", "0x100-0x1FF", "@a"), 2, "two outputs", 2);
 	assert_failed(run("crop", "-o", "@p", "0x200-0x1FF", "@a"), 2, "ends below", 2);
+	assert_failed(run("crop", "-o", "@p", "0x7000-0x7FFFF0000", "@a"), 2, "runs past 0xFFFFFFFF", 2);
+	assert_failed(run("crop", "-o", "@p", "0x7000+99999999999999999999", "@a"), 2, "runs past 0xFFFFFFFF", 2);
 	assert_failed(run("crop", "-o", "@p", "boot", "@a"), 2, "--part", 2);
 	assert_failed(run("crop", "-o", "@p", "boot", "--part", "atmega32u4", "@a"), 2, "--fuses", 2);
 	assert_failed(run("crop", "-o", "@p", "boot", "--fuses", "FF,D8,FB", "@a"), 2, "needs --part", 2);
@@ -95,6 +97,9 @@ static void move(void **state)
 	assert_failed(run("move", "-o", "@p", "--by", "1", "--to", "2", "@a"), 2, "one of --by", 1);
 	assert_failed(run("move", "-o", "@p", "--by", "1", "0-1", "0-2", "@a"), 2, "too many", 1);
 	assert_failed(run("move", "-o", "@p", "--by", "one", "@a"), 2, "no number", 1);
+	assert_failed(run("move", "-o", "@p", "--by", "99999999999999999999", "@a"), 2,
+		      "out of range, allowed are -4294967296 to 4294967296", 1);
+	assert_failed(run("move", "-o", "@p", "--by", "99999999999999999999x", "@a"), 2, "no number", 1);
 }
 
 static void fill(void **state)
@@ -111,6 +116,8 @@ static void fill(void **state)
 	assert_int_equal(run("diff", "--quiet", "@x", "@y"), 0);
 	assert_int_equal(run("diff", "--quiet", "@x", "@z"), 1);
 	assert_failed(run("fill", "-o", "@p", "--with", "random", "0+1", "@a"), 2, "--seed", 4);
+	assert_failed(run("fill", "-o", "@p", "--with", "random", "--seed", "18446744073709551616", "0+1", "@a"), 2,
+		      "out of range, allowed are 0 to 9223372036854775807", 4);
 	assert_failed(run("fill", "-o", "@p", "--with", "F", "0+1", "@a"), 2, "pairs of hex", 4);
 	assert_failed(run("fill", "-o", "@p", "--with", "GG", "0+1", "@a"), 2, "pairs of hex", 4);
 	assert_failed(run("fill", "-o", "@p", "0+1", "@a"), 2, "--with", 4);
@@ -136,6 +143,10 @@ static void split(void **state)
 	assert_failed(run("split", "-o", "@u", "--at", "1,x", "@a"), 2, "no number", 7);
 	assert_failed(run("split", "-o", "@u", "--at", "1,", "@a"), 2, "no number", 7);
 	assert_failed(run("split", "-o", "@u", "--size", "0", "@a"), 2, "out of range", 7);
+	assert_failed(run("split", "-o", "@u", "--size", "99999999999999999999", "@a"), 2,
+		      "out of range, allowed are 1 to 4294967295", 7);
+	assert_failed(run("split", "-o", "@u", "--at", "0,111111111122222222223333333333444444444", "@a"), 2,
+		      "out of range, allowed are 0 to 4294967295", 7);
 	assert_failed(run("split", "-o", "-", "--size", "1", "@a"), 2, "PREFIX", 7);
 	/* More files than one set of outputs holds; and none if one of them cannot be written. */
 	assert_int_equal(run("split", "-o", "@v", "--size", "1", "@a"), 0);
@@ -318,6 +329,8 @@ static void serial(void **state)
 	assert_failed(SERIAL("--format", "u8", "--value", "1", "@a"), 2, "-o OUT", 2);
 	assert_failed(SERIAL("--format", "ascii", "--value", "", "-o", "@p", "@a"), 2, "empty", 2);
 	assert_failed(SERIAL("--format", "u16", "--endian", "me", "--value", "1", "-o", "@p", "@a"), 2, "le, be", 2);
+	assert_failed(SERIAL("--format", "u64", "--counter", "18446744073709551615", "-o", "@p", "@a"), 2,
+		      "out of range, allowed are 0 to 9223372036854775807", 2);
 	/* No part of a placeholder stays, and integers are not padded. */
 	put("@e", ":0300100053455203\n" END);
 	assert_failed(SERIAL("--format", "u16", "--value", "7", "--expect", "hex:534552", "-o", "@p", "@e"), 2,
