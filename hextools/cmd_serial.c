@@ -41,7 +41,9 @@ static const char help[] =
 	"  -o, --output OUT   a name, in which {serial} and {row} are replaced; several units need one of\n"
 	"                     them. All files appear, or none\n"
 	"  --in-format NAME   the input is ihex, srec, elf, uf2 or binary (else seen by its content)\n"
+	"  --family NAME      take this family of a UF2 file that has several\n"
 	"  --to-format NAME   write ihex, srec, uf2 or binary (else by OUT's name, else Intel HEX)\n"
+	"  --to-family NAME   UF2's family\n"
 	"  --lenient          accept harmless oddities of the input, and say each one\n" EDIT_JSON_HELP;
 
 enum { MAX_UNITS = 100000 };

@@ -64,9 +64,27 @@ static const char help[] =
 	"fit, a difference), 2 wrong usage, unreadable input or inputs that conflict, 3 the system failed.\n"
 	"On 1, 2 and 3 no output file has been written or changed.\n";
 
+/* A value or a name with a line end in it must not make two lines of a sentence, nor colour a terminal. */
+static void escape(const char *sentence, char *out, size_t size)
+{
+	size_t at = 0;
+	for (; *sentence != '\0' && at + 5 < size; sentence++) {
+		unsigned char c = (unsigned char)*sentence;
+		if (c == '\n' || c == '\r' || c == '\t')
+			at += (size_t)sprintf(out + at, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+		else if (c < 0x20 || c == 0x7F)
+			at += (size_t)sprintf(out + at, "\\x%02X", c);
+		else
+			out[at++] = (char)c;
+	}
+	out[at] = '\0';
+}
+
 void cmd_note(const char *sentence)
 {
-	fprintf(stderr, "pogo-hex: %s\n", sentence);
+	char line[1200];
+	escape(sentence, line, sizeof line);
+	fprintf(stderr, "pogo-hex: %s\n", line);
 }
 
 void cmd_notes(const struct notes *notes)

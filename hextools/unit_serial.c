@@ -41,7 +41,7 @@ static int encode_ascii(const char *value, uint8_t *bytes, size_t *len, struct p
 	char what[24];
 	for (size_t i = 0; value[i] != '\0'; i++) {
 		if (value[i] < 0x20 || value[i] >= 0x7F)
-			return pogo_fail(err, POGO_INPUT, "%s at position %zu of \"%.80s\" is not ASCII",
+			return pogo_fail(err, POGO_INPUT, "%s at position %zu of \"%.80s\" is no printable ASCII",
 					 show(value[i], what), i + 1, value);
 		if (i == UNIT_MAX)
 			return pogo_fail(err, POGO_INPUT, "\"%.40s…\" is longer than %d bytes", value,
@@ -103,23 +103,23 @@ static int encode_usb_string(const char *value, uint8_t *bytes, size_t *len, str
 	return 0;
 }
 
-/* Position of the first character that is no digit, or npos. */
-static int refuse_no_digit(const char *value, const char *format, struct pogo_error *err)
+static int refuse_no_digit(const char *value, enum unit_format format, struct pogo_error *err)
 {
 	size_t at = strspn(value, "0123456789");
 	char what[24];
 	if (value[at] == '\0')
 		return 0;
 	return pogo_fail(err, POGO_INPUT,
-			 "%s at position %zu of \"%.80s\" is no digit: %s holds decimal digits only (text fits "
-			 "--format ascii or utf16le-usb)", show(value[at], what), at + 1, value, format);
+			 "%s at position %zu of \"%.80s\" is no digit: %s takes %s (text fits --format ascii or "
+			 "utf16le-usb)", show(value[at], what), at + 1, value, unit_format_name(format),
+			 format == UNIT_BCD ? "decimal digits only" : "decimal digits, or 0x and hexadecimal ones");
 }
 
 static int encode_bcd(const char *value, bool big_endian, uint8_t *bytes, size_t *len,
 		      struct pogo_error *err)
 {
 	size_t digits = strlen(value);
-	if (refuse_no_digit(value, "bcd", err) != 0)
+	if (refuse_no_digit(value, UNIT_BCD, err) != 0)
 		return -1;
 	if (digits % 2 != 0)
 		return pogo_fail(err, POGO_INPUT,
@@ -142,7 +142,7 @@ static int encode_integer(enum unit_format format, const char *value, bool big_e
 	bool hex = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');
 	size_t size = sizes[format];
 	char *end;
-	if (!hex && refuse_no_digit(value, name, err) != 0)
+	if (!hex && refuse_no_digit(value, format, err) != 0)
 		return -1;
 	if (!hex && value[0] == '0' && value[1] != '\0')
 		return pogo_fail(err, POGO_INPUT,
@@ -218,10 +218,15 @@ static int refuse_what_stands(const struct hex_image *image, const struct unit_f
 	struct hex_range range = {field->addr, (uint32_t)(field->addr + (len - 1))};
 	uint8_t found[UNIT_MAX];
 	char text[80] = "";
-	uint32_t at;
+	uint32_t at = field->addr;
 	if (field->expect != NULL) {
 		struct hex_range wanted = {field->addr, (uint32_t)(field->addr + (field->expect_len - 1))};
 		size_t have = hex_image_read(image, field->addr, found, field->expect_len, 0xFF);
+		if (have > 0 && have < field->expect_len) {
+			range_count(image, &wanted, &at);
+			return pogo_fail(err, POGO_NO, "nothing stands at 0x%05" PRIX32 ", where --expect wants %02X", at,
+					 field->expect[at - field->addr]);
+		}
 		if (have == field->expect_len && memcmp(found, field->expect, have) == 0 &&
 		    (field->expect_len >= len ||
 		     edit_blank(image, &(struct hex_range){wanted.last + 1, range.last}, &at)))

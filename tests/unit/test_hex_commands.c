@@ -331,6 +331,9 @@ static void serial(void **state)
 	assert_failed(SERIAL("--format", "u16", "--endian", "me", "--value", "1", "-o", "@p", "@a"), 2, "le, be", 2);
 	assert_failed(SERIAL("--format", "u64", "--counter", "18446744073709551615", "-o", "@p", "@a"), 2,
 		      "out of range, allowed are 0 to 9223372036854775807", 2);
+	assert_failed(SERIAL("--format", "ascii", "--value", "K\r\n\x1B[1m", "-o", "@p", "@a"), 2,
+		      "of \"K\\r\\n\\x1B[1m\" is no printable ASCII", 2);
+	assert_said(run("serial", "--help"), "  --to-family NAME");
 	/* No part of a placeholder stays, and integers are not padded. */
 	put("@e", ":0300100053455203\n" END);
 	assert_failed(SERIAL("--format", "u16", "--value", "7", "--expect", "hex:534552", "-o", "@p", "@e"), 2,

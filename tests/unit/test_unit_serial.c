@@ -55,13 +55,14 @@ static void refusals(void **state)
 	memset(text, '7', sizeof text);
 	assert_refused(UNIT_ASCII, "", "empty");
 	assert_refused(UNIT_ASCII, "caf\xC3\xA9", "byte 0xC3 at position 4");
-	assert_refused(UNIT_ASCII, "a\tb", "byte 0x09 at position 2");
+	assert_refused(UNIT_ASCII, "a\tb", "byte 0x09 at position 2 of \"a\tb\" is no printable ASCII");
 	assert_refused(UNIT_USB_STRING, "a\xC0\x80", "byte 0xC0 at position 2");
 	assert_refused(UNIT_USB_STRING, "\xED\xA0\x80", "no printable UTF-8");
 	assert_refused(UNIT_USB_STRING, "\xC3", "no printable UTF-8");
 	assert_refused(UNIT_BCD, "123", "leading zero");
 	assert_refused(UNIT_BCD, "12-3", "character '-' at position 3");
-	assert_refused(UNIT_U32, "-1", "no digit");
+	assert_refused(UNIT_U32, "-1", "no digit: u32 takes decimal digits, or 0x and hexadecimal ones");
+	assert_refused(UNIT_BCD, "0x1F", "no digit: bcd takes decimal digits only");
 	assert_refused(UNIT_U32, "007", "leading zeros");
 	assert_refused(UNIT_U32, "0x", "no hexadecimal");
 	assert_refused(UNIT_U32, "0x1g", "no hexadecimal");
@@ -112,6 +113,15 @@ static void patching(void **state)
 	field.expect = (const uint8_t *)"ab";
 	field.expect_len = 2; /* what is behind is not blank */
 	assert_int_equal(unit_patch(&image, &field, "ABCD", NULL, &err), -1);
+	field.addr = 0x102;
+	field.expect = (const uint8_t *)"cdX";
+	field.expect_len = 3;
+	assert_int_equal(unit_patch(&image, &field, "ABC", NULL, &err), -1);
+	assert_int_equal(err.kind, POGO_NO);
+	assert_string_equal(err.text, "nothing stands at 0x00104, where --expect wants 58");
+	field.addr = 0x100;
+	field.expect_len = 2;
+	field.expect = (const uint8_t *)"ab";
 	assert_int_equal(unit_patch(&image, &field, "AB", NULL, &err), 0);
 	field.expect = NULL;
 	field.over = true;
