@@ -21,8 +21,9 @@ static const char help[] =
 	"pogo-hex info [options] IN[@OFFSET]...\n"
 	"\n"
 	"Says of each file: its format, its ranges and the holes between them, bytes, start record, the\n"
-	"CRC-32 from the lowest to the highest byte (holes as 0xFF), the digest (SHA-256 of the canonical\n"
-	"text, which line ends and record lengths do not change), and the known bootloader in it.\n"
+	"CRC-32 from the lowest to the highest byte (holes as 0xFF; none, null in JSON, if these are more\n"
+	"than 64 MiB), the digest (SHA-256 of the canonical text, which line ends and record lengths do not\n"
+	"change), and the known bootloader in it.\n"
 	"\n"
 	"  --json             one JSON object on standard output\n" FORMAT_READ_HELP
 	MAP_HELP
@@ -137,6 +138,8 @@ static void print_text(FILE *out, const struct finding *found)
 	}
 	if (found->has_crc)
 		fprintf(out, "  crc-32   %08" PRIX32 "\n", found->crc);
+	else
+		fputs("  crc-32   none, the span is more than 64 MiB\n", out);
 	fprintf(out, "  digest   %s\n", found->digest);
 	if (found->family != NULL)
 		fprintf(out, "  known    %s (%s), bootloader \"%s\" of %s\n", found->file->title,

@@ -27,8 +27,8 @@ static const char help[] =
 	"  --part P           the result must fit this part's flash and EEPROM\n"
 	"  --overlap RULE     bytes that are in two files: error (default) refuses them, same allows equal\n"
 	"                     ones, first or last says which file wins\n"
-	"  --start RULE       start records that differ are refused, unless first or last wins, or drop\n"
-	"                     leaves every start record out\n" FORMAT_READ_HELP EDIT_JSON_HELP
+	"  --start RULE       start records that differ: equal (default) refuses them, first or last says which\n"
+	"                     file wins, drop leaves every start record out\n" FORMAT_READ_HELP EDIT_JSON_HELP
 	"  --configs DIR      folder with parts/ (else $POGOLINE_CONFIGS, else found)\n";
 
 enum start_rule { START_EQUAL, START_FIRST, START_LAST, START_DROP };

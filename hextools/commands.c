@@ -35,7 +35,7 @@ static const struct command commands[] = {
 static const char help[] =
 	"pogo-hex: joins and proves the images that a production line programs\n"
 	"\n"
-	"  pogo-hex info [--json] IN...            what is in Intel HEX files\n"
+	"  pogo-hex info [--json] IN...            what is in image files\n"
 	"  pogo-hex merge -o OUT IN[@OFFSET]...    several files into one\n"
 	"  pogo-hex release --part P --bootloader B --app A -o OUT [...]\n"
 	"                                          a proved image with manifest and recipe\n"
@@ -113,11 +113,11 @@ static int dispatch(int argc, char **argv, struct pogo_error *err)
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(word, commands[i].name) == 0)
 			return commands[i].run(argc - 2, argv + 2, err);
-	if (*word == '\0')
-		return pogo_fail(err, POGO_INPUT, "which command? info, merge or release; see --help");
 	char known[300] = "";
 	for (size_t i = 0, used = 0; i < sizeof commands / sizeof commands[0]; i++)
 		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", commands[i].name);
+	if (*word == '\0')
+		return pogo_fail(err, POGO_INPUT, "which command? there are %s; see --help", known);
 	return pogo_fail(err, POGO_INPUT, "unknown command \"%.40s\", there are %s; see --help", word, known);
 }
 

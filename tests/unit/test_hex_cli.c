@@ -13,6 +13,7 @@
 
 #define HEX_A ":02000000ABCD86\n:00000001FF\n"
 #define HEX_B ":02000100CDEF41\n:00000001FF\n"
+#define HEX_FAR ":0100000041BE\n:02000004FFFFFC\n:01FFFF0042BF\n:00000001FF\n"
 #define HEX_C ":0200010000EF0E\n:00000001FF\n"
 
 static void help_and_usage(void **state)
@@ -25,6 +26,7 @@ static void help_and_usage(void **state)
 	for (size_t i = 0; i < 3; i++)
 		assert_said(run(commands[i], "--help"), commands[i]);
 	assert_failed(run("frobnicate"), 2, "unknown command \"frobnicate\", there are boot, check, convert,", 0);
+	assert_failed(run(""), 2, "which command? there are boot, check, convert,", 0);
 	assert_failed(run("info"), 2, "at least one", 0);
 	assert_failed(run("info", "--wrong"), 2, "unknown option \"--wrong\"", 0);
 	assert_failed(run("merge", "x.hex"), 2, "-o OUT", 0);
@@ -49,6 +51,10 @@ static void info(void **state)
 	assert_non_null(strstr(out_text, "1 bytes, EEPROM\n  range    0x820000"));
 	assert_said(run("info", "--json", "fixtures/images/formats/avr-production.elf"), "\"memory\": \"lock bits\"");
 	assert_non_null(strstr(out_text, "\"memory\": null"));
+	put("@far", HEX_FAR);
+	assert_said(run("info", "@far"), "  crc-32   none, the span is more than 64 MiB\n");
+	assert_said(run("info", "--json", "@far"), "\"crc32\": null");
+	scratch_clear(folder);
 	assert_failed(run("info", APP, "no/such.hex"), 2, "no/such.hex", 0);
 	assert_failed(run("info", "fixtures/images/bad/digit-g.hex"), 2, "digit-g.hex:2:13:", 0);
 	int code = run_with(&(struct run_with){.output = "/dev/full"}, (const char *const[]){"info", APP, NULL});
@@ -110,6 +116,8 @@ static void merge_start_records(void **state)
 	assert_non_null(strstr(out_text, ":040000050000700087\n"));
 	assert_int_equal(run("merge", "-o", "-", "--start", "last", "@a", "@b"), 0);
 	assert_non_null(strstr(out_text, ":0400000500000000F7\n"));
+	assert_failed(run("merge", "-o", "@o", "--start", "equal", "@a", "@b"), 2, "has 00000000;", 2);
+	assert_said(run("merge", "--help"), "equal (default)");
 	assert_int_equal(run("merge", "-o", "-", "--start", "drop", "@a", "@b"), 0);
 	assert_null(strstr(out_text, ":04000005"));
 }
