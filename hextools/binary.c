@@ -77,8 +77,8 @@ static int binary_write(const struct hex_image *image, const struct format_writi
 	if (end - at > MOST_SPAN && end - at > 2 * hex_image_bytes(image) && !writing->force)
 		return pogo_fail(err, POGO_INPUT,
 				 "a raw binary from 0x%" PRIX64 " to 0x%" PRIX64 " would have %" PRIu64
-				 " bytes, most of them hole; crop the image, or write it with \"pogo-hex convert --force\"",
-				 at, end - 1, end - at);
+				 " bytes, most of them hole; crop the image, or write it with \"pogo-hex convert "
+				 "--force\"", at, end - 1, end - at);
 	for (size_t i = 0; i < image->count; i++) {
 		const struct hex_segment *segment = &image->segments[i];
 		put_blank(&out, segment->addr - at);

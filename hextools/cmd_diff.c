@@ -129,8 +129,8 @@ static void put_totals(struct diff_job *job)
 		put_start(job->out, ", B", &job->other);
 		fputc('\n', job->out);
 	}
-	fprintf(job->out, "%" PRIu64 " bytes differ, %" PRIu64 " only in A, %" PRIu64 " only in B, %" PRIu64 " equal%s\n",
-		total->differing, total->only_a, total->only_b, total->equal,
+	fprintf(job->out, "%" PRIu64 " bytes differ, %" PRIu64 " only in A, %" PRIu64 " only in B, %" PRIu64
+		" equal%s\n", total->differing, total->only_a, total->only_b, total->equal,
 		total->start_differs ? "; the start records differ" : "");
 	if (job->pages)
 		fprintf(job->out, "%" PRIu64 " of %" PRIu64 " pages of %u bytes to write again\n",

@@ -104,7 +104,7 @@ static int read_expect(struct serial_job *job, struct pogo_error *err)
 		field->length = field->expect_len;
 	/* What is left of a placeholder would pass as part of the value. */
 	if (field->expect_len > field->length)
-		return pogo_fail(err, POGO_INPUT, "--expect has %zu bytes, the field only %zu: the rest would stay there",
+		return pogo_fail(err, POGO_INPUT, "--expect has %zu bytes, the field only %zu: the rest would stay",
 				 field->expect_len, field->length);
 	return 0;
 }
@@ -248,8 +248,8 @@ static int refuse_same(const struct serial_job *job, const struct unit_written *
 		place_of(job, same[0].number, a_at, sizeof a_at);
 	if (strcmp(a, b) == 0)
 		return pogo_fail(err, POGO_INPUT, "%s: \"%.80s\" stands in %s already", b_at, b, a_at);
-	return pogo_fail(err, POGO_INPUT, "%s: \"%.80s\" is written as the same bytes of %s as \"%.80s\" in %s", b_at, b,
-			 kind, a, a_at);
+	return pogo_fail(err, POGO_INPUT, "%s: \"%.80s\" is written as the same bytes of %s as \"%.80s\" in %s", b_at,
+			 b, kind, a, a_at);
 }
 
 static int write_down(const struct serial_job *job, struct unit_written *list, struct pogo_error *err)

@@ -104,7 +104,8 @@ int range_parse(const char *text, const struct range_words *words, struct hex_ra
 				 "\"%.60s\" is no range: write 0x7000-0x7FFF (last byte inside), "
 				 "0x7000+4096, 0x7000, or flash, eeprom, boot, app", text);
 	if (last > TOP)
-		return pogo_fail(err, POGO_INPUT, "range \"%.60s\" runs past 0xFFFFFFFF, the last 32-bit address", text);
+		return pogo_fail(err, POGO_INPUT, "range \"%.60s\" runs past 0xFFFFFFFF, the last 32-bit address",
+				 text);
 	*range = (struct hex_range){(uint32_t)first, (uint32_t)last};
 	return 0;
 }

@@ -310,7 +310,8 @@ static int write_uf2(const struct hex_image *image, const struct format_writing 
 {
 	uint32_t family, number = 0;
 	if (writing->family == NULL)
-		return pogo_fail(err, POGO_INPUT, "a UF2 file needs the chip's family: --to-family RP2040, for example");
+		return pogo_fail(err, POGO_INPUT,
+				 "a UF2 file needs the chip's family: --to-family RP2040, for example");
 	if (uf2_family(writing->family, &family, err) != 0)
 		return -1;
 	if (image->count == 0)

@@ -191,11 +191,12 @@ int unit_encode(const struct unit_field *field, const char *value, uint8_t bytes
 	if (field->format >= UNIT_U8)
 		return pogo_fail(err, POGO_INPUT,
 				 "\"%.80s\" takes %zu bytes as %s, the field has %zu; integers are not padded: a wider "
-				 "--format, or --length and --expect of %zu bytes", value, *len, name, field->length, *len);
+				 "--format, or --length and --expect of %zu bytes", value, *len, name, field->length,
+				 *len);
 	if (field->pad < 0)
 		return pogo_fail(err, POGO_INPUT,
-				 "\"%.80s\" takes %zu bytes as %s, the field has %zu; --pad BYTE would say what follows it",
-				 value, *len, name, field->length);
+				 "\"%.80s\" takes %zu bytes as %s, the field has %zu; --pad BYTE would say what follows "
+				 "it", value, *len, name, field->length);
 	memset(bytes + *len, field->pad, field->length - *len);
 	*len = field->length;
 	return 0;
@@ -224,8 +225,8 @@ static int refuse_what_stands(const struct hex_image *image, const struct unit_f
 		size_t have = hex_image_read(image, field->addr, found, field->expect_len, 0xFF);
 		if (have > 0 && have < field->expect_len) {
 			range_count(image, &wanted, &at);
-			return pogo_fail(err, POGO_NO, "nothing stands at 0x%05" PRIX32 ", where --expect wants %02X", at,
-					 field->expect[at - field->addr]);
+			return pogo_fail(err, POGO_NO, "nothing stands at 0x%05" PRIX32 ", where --expect wants %02X",
+					 at, field->expect[at - field->addr]);
 		}
 		if (have == field->expect_len && memcmp(found, field->expect, have) == 0 &&
 		    (field->expect_len >= len ||

@@ -254,7 +254,7 @@ static void writers_refuse_first(void **state)
 		struct format_writing writing;
 		const char *phrase;
 	} table[] = {
-		{{.format = "binary"}, "most of them hole; crop the image, or write it with \"pogo-hex convert --force\""},
+		{{.format = "binary"}, "most of them hole; crop the image, or write it with \"pogo-hex convert"},
 		{{.format = "uf2"}, "needs the chip's family: --to-family"},
 		{{.format = "uf2", .family = "nobody"}, "is unknown"},
 		{{.format = "srec", .address_bytes = 2}, "allowed are 4 to 4"},

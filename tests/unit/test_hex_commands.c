@@ -338,10 +338,10 @@ static void serial(void **state)
 	put("@e", ":0300100053455203\n" END);
 	assert_failed(SERIAL("--format", "u16", "--value", "7", "--expect", "hex:534552", "-o", "@p", "@e"), 2,
 		      "takes 2 bytes as u16, the field has 3; integers are not padded", 3);
-	assert_failed(SERIAL("--format", "u16", "--value", "7", "--length", "3", "--pad", "0", "--over", "-o", "@p", "@e"),
-		      2, "the field has 3; integers are not padded", 3);
-	assert_failed(SERIAL("--format", "ascii", "--value", "K", "--length", "1", "--expect", "SER", "-o", "@p", "@e"), 2,
-		      "--expect has 3 bytes, the field only 1", 3);
+	assert_failed(SERIAL("--format", "u16", "--value", "7", "--length", "3", "--pad", "0", "--over", "-o", "@p",
+			     "@e"), 2, "the field has 3; integers are not padded", 3);
+	assert_failed(SERIAL("--format", "ascii", "--value", "K", "--length", "1", "--expect", "SER", "-o", "@p", "@e"),
+		      2, "--expect has 3 bytes, the field only 1", 3);
 	put("@e", ":02001000534556\n" END);
 	assert_int_equal(SERIAL("--format", "u16", "--value", "7", "--expect", "17747", "-o", "-", "@e"), 0);
 	assert_string_equal(out_text, ":020010000700E7\n" END);
@@ -378,17 +378,17 @@ static void serial_of_many(void **state)
 			     "@a"), 2, "t.csv:4: \"A\" stands in line 2", 16);
 	/* What is written counts, not how it is spelled. */
 	put("@t.csv", "serial\n0x1F\n0x05\n\n5\n");
-	assert_failed(SERIAL("--format", "u16", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"), 2,
-		      "t.csv:5: \"5\" is written as the same bytes of u16 as \"0x05\" in line 3", 16);
+	assert_failed(SERIAL("--format", "u16", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}",
+			     "@a"), 2, "t.csv:5: \"5\" is written as the same bytes of u16 as \"0x05\" in line 3", 16);
 	put("@t.csv", "serial\n31\n0x1f\n");
-	assert_failed(SERIAL("--format", "u64", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"), 2,
-		      "t.csv:3: \"0x1f\" is written as the same bytes of u64 as \"31\" in line 2", 16);
+	assert_failed(SERIAL("--format", "u64", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}",
+			     "@a"), 2, "t.csv:3: \"0x1f\" is written as the same bytes of u64 as \"31\" in line 2", 16);
 	put("@t.csv", "serial\n31\n256\n");
-	assert_failed(SERIAL("--format", "u8", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"), 2,
-		      "t.csv:3: 256 is more than u8 holds", 16);
-	assert_failed(SERIAL("--format", "ascii", "--length", "2", "--pad", "0x30", "--counter", "1", "--count", "10", "-o",
-			     "@x{row}", "@a"), 2, "unit 10: \"10\" is written as the same bytes of ascii as \"1\" in unit 1",
-		      16);
+	assert_failed(SERIAL("--format", "u8", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}", "@a"),
+		      2, "t.csv:3: 256 is more than u8 holds", 16);
+	assert_failed(SERIAL("--format", "ascii", "--length", "2", "--pad", "0x30", "--counter", "1", "--count", "10",
+			     "-o", "@x{row}", "@a"), 2,
+		      "unit 10: \"10\" is written as the same bytes of ascii as \"1\" in unit 1", 16);
 	put("@t.csv", "serial,n\nA,1\nB\n");
 	assert_failed(SERIAL("--format", "ascii", "--csv", "@t.csv", "--column", "serial", "--all", "-o", "@x{row}",
 			     "@a"), 2, "t.csv:3: 1 cells", 16);
@@ -415,10 +415,10 @@ static void a_report_that_cannot_be_printed(void **state)
 	assert_failed(FULL("convert", "--json", "-o", "@n", "@a"), 3, "standard output", 2);
 	assert_failed(FULL("crop", "--json", "-o", "@o", "0x100", "@a"), 3, "standard output", 2);
 	assert_failed(FULL("split", "--json", "-o", "@n", "--at", "0x200", "@a"), 3, "standard output", 2);
-	assert_failed(FULL("serial", "--json", "--address", "8", "--format", "u8", "--counter", "1", "--count", "2", "-o",
-			   "@n{row}", "@a"), 3, "standard output", 2);
-	assert_failed(FULL("crc", "--fill", "0", "--insert", "8", "--endian", "le", "-o", "@o", "@a"), 3, "standard output",
-		      2);
+	assert_failed(FULL("serial", "--json", "--address", "8", "--format", "u8", "--counter", "1", "--count", "2",
+			   "-o", "@n{row}", "@a"), 3, "standard output", 2);
+	assert_failed(FULL("crc", "--fill", "0", "--insert", "8", "--endian", "le", "-o", "@o", "@a"), 3,
+		      "standard output", 2);
 	assert_failed(FULL("crc", "--fill", "0", "--insert", "8", "--endian", "le", "--json", "-o", "@n", "@a"), 3,
 		      "standard output", 2);
 	assert_file("@o", "precious");
@@ -430,8 +430,8 @@ static void no_note_of_what_is_not_written(void **state)
 	(void)state;
 	put("@a", TWO);
 	assert_failed(run("convert", "--to-format", "uf2", "-o", "@o", "@a"), 2, "family", 1);
-	assert_failed(run("serial", "--address", "0x300", "--format", "u8", "--counter", "255", "--count", "2", "--to-format",
-			  "binary", "-o", "@o{row}", "@a"), 2, "u8 holds", 1);
+	assert_failed(run("serial", "--address", "0x300", "--format", "u8", "--counter", "255", "--count", "2",
+			  "--to-format", "binary", "-o", "@o{row}", "@a"), 2, "u8 holds", 1);
 	assert_failed(run("merge", "--to-format", "binary", "-o", "@none/o", "@a"), 3, "none/o", 1);
 	assert_int_equal(run("split", "--at", "0x200", "--to-format", "binary", "-o", "@o", "@a"), 0);
 	assert_string_equal(err_text, "pogo-hex: the start address 00000100 is left out, raw binary has no place for it\n");
