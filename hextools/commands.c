@@ -62,7 +62,7 @@ static const char help[] =
 	"\n"
 	"\"-\" is standard input or output. Exit code: 0 done, 1 the answer is no (a part that does not\n"
 	"fit, a difference), 2 wrong usage, unreadable input or inputs that conflict, 3 the system failed.\n"
-	"On 1, 2 and 3 no output file has been written or changed.\n";
+	"On 1, 2 and 3 no output file has been written or changed; pogo-hex(1) tells two rare exceptions.\n";
 
 /* A value or a name with a line end in it must not make two lines of a sentence, nor colour a terminal. */
 static void escape(const char *sentence, char *out, size_t size)
@@ -82,7 +82,7 @@ static void escape(const char *sentence, char *out, size_t size)
 
 void cmd_note(const char *sentence)
 {
-	char line[1200];
+	char line[2400]; /* an error's whole text, each byte as \xNN */
 	escape(sentence, line, sizeof line);
 	fprintf(stderr, "pogo-hex: %s\n", line);
 }
