@@ -7,6 +7,7 @@
 #include <simavr/avr_eeprom.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_uart.h>
+#include <simavr/avr_watchdog.h>
 #include <simavr/sim_avr.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,15 +23,21 @@
 enum {
 	DEFAULT_SECONDS = 12, /* most bootloaders wait one or two, the ATmega8's of 2005 eight */
 	STEADY_DIVISOR = 4,   /* of a second, without anything new executed */
+	RESTARTS = 3,         /* without anything new executed; one may be a bootloader's way to the application */
 };
 
 struct run {
 	const struct boot_order *order;
 	struct boot_result *result; /* shared with the process that asked */
 	avr_t *avr;
-	uint8_t *seen;        /* a bit for each word of the flash that was executed */
+	uint8_t *seen;         /* a bit for each word of the flash that was executed */
 	uint32_t loader_start; /* byte address; the flash's end = there is no boot section */
-	uint64_t last_new, entered, budget, steady;
+	uint64_t last_new, last_restart, entered, budget, steady;
+	unsigned restarts; /* since anything new was executed */
+	bool was_reset;    /* and is not booked yet */
+	void (*core_reset)(avr_t *avr);
+	const avr_watchdog_t *watchdog; /* NULL: none */
+	uint64_t watchdog_cycles;       /* its period, as last seen */
 };
 
 static void say_nothing(avr_t *avr, const int level, const char *format, va_list args)
@@ -115,8 +122,29 @@ static void drive_pins(avr_t *avr, const struct boot_order *order)
 	}
 }
 
+/* simavr calls it for the watchdog's resets, which are the only ones there are once the part runs. */
+static void note_reset(avr_t *avr)
+{
+	struct run *run = avr->custom.data;
+	run->was_reset = true;
+	run->result->resets++;
+	if (run->core_reset != NULL)
+		run->core_reset(avr);
+}
+
+static void watch_resets(struct run *run)
+{
+	avr_t *avr = run->avr;
+	run->core_reset = avr->reset;
+	avr->custom.data = run;
+	avr->reset = note_reset;
+	for (avr_io_t *io = avr->io_port; io != NULL; io = io->next)
+		if (strcmp(io->kind, "watchdog") == 0)
+			run->watchdog = (const avr_watchdog_t *)io;
+}
+
 /* The part at power-up (or, at the boot section, after a reset by pin). */
-static void power_up(const struct run *run)
+static void power_up(struct run *run)
 {
 	const struct boot_order *order = run->order;
 	avr_t *avr = run->avr;
@@ -130,12 +158,43 @@ static void power_up(const struct run *run)
 	memset(avr->flash, 0xFF, order->part->flash_bytes);
 	memcpy(avr->fuse, order->fuses, PART_FUSES);
 	load_memories(run);
-	if (order->from_boot || fuses_boot_reset(order->part, order->fuses))
+	if (fuses_boot_reset(order->part, order->fuses))
 		avr->reset_pc = run->loader_start;
 	avr_reset(avr);
 	drive_pins(avr, order);
-	avr->pc = avr->reset_pc;
+	avr->pc = order->from_boot ? run->loader_start : avr->reset_pc; /* the watchdog's reset asks no pin */
+	watch_resets(run);
 	avr_regbit_set(avr, order->from_boot ? avr->reset_flags.extrf : avr->reset_flags.porf);
+}
+
+static bool is_jump(const avr_t *avr, uint32_t pc)
+{
+	unsigned opcode = avr->flash[pc] | (unsigned)avr->flash[pc + 1] << 8;
+	return (opcode & 0xFE0E) == 0x940C || (opcode & 0xF000) == 0xC000; /* JMP, RJMP */
+}
+
+/* A reset, or a way back to where the application or the bootloader begins: a jump to 0, a call of NULL, avr-gcc's
+ * answer to an interrupt without a handler. That the bootloader starts the application is none. A program that begins
+ * with something else than a jump may have its loop there. */
+static bool is_restart(const struct run *run, uint32_t pc)
+{
+	uint32_t from = run->result->trail[BOOT_TRAIL - 1];
+	if (run->was_reset || run->result->trail_count == 0)
+		return run->was_reset;
+	if (from == pc || !is_jump(run->avr, pc))
+		return false;
+	return pc == run->loader_start || (pc == 0 && from < run->loader_start);
+}
+
+static void book_restart(struct run *run)
+{
+	struct boot_result *result = run->result;
+	result->restart_from = result->trail[BOOT_TRAIL - 1];
+	result->restart_of_loader = result->restart_from >= run->loader_start;
+	result->restart_by_reset = run->was_reset;
+	run->was_reset = false;
+	run->restarts++;
+	run->last_restart = run->avr->cycle;
 }
 
 /* Books the instruction that is about to be executed; false: there is none. */
@@ -146,12 +205,15 @@ static bool look(struct run *run)
 	uint32_t pc = avr->pc;
 	if (pc + 1 >= run->order->part->flash_bytes || (avr->flash[pc] == 0xFF && avr->flash[pc + 1] == 0xFF))
 		return false;
+	if (is_restart(run, pc))
+		book_restart(run);
 	memmove(result->trail, result->trail + 1, sizeof result->trail - sizeof result->trail[0]);
 	result->trail[BOOT_TRAIL - 1] = pc;
 	result->trail_count += result->trail_count < BOOT_TRAIL;
 	if ((run->seen[pc / 16] & 1u << (pc / 2 % 8)) == 0) {
 		run->seen[pc / 16] |= (uint8_t)(1u << (pc / 2 % 8));
 		run->last_new = avr->cycle;
+		run->restarts = 0;
 	}
 	bool in_loader = pc >= run->loader_start, first = result->trail_count == 1;
 	if (first || in_loader != result->in_loader)
@@ -165,11 +227,55 @@ static bool look(struct run *run)
 	return true;
 }
 
-/* The bootloader's own waiting is no end as long as it may still hand over. */
-static bool settled(const struct run *run)
+/* For how long nothing happened that had not happened before. */
+static uint64_t quiet(const struct run *run)
 {
 	uint64_t since = run->last_new > run->entered ? run->last_new : run->entered;
-	return (!run->result->in_loader || run->order->from_boot) && run->avr->cycle - since > run->steady;
+	return run->avr->cycle - (since > run->last_restart ? since : run->last_restart);
+}
+
+/* simavr has another period of a running watchdog begin at the next WDR; the part begins at once. */
+static void follow_watchdog(struct run *run)
+{
+	if (run->watchdog == NULL || run->watchdog->cycle_count == run->watchdog_cycles)
+		return;
+	run->watchdog_cycles = run->watchdog->cycle_count;
+	avr_ioctl(run->avr, AVR_IOCTL_WATCHDOG_RESET, NULL);
+}
+
+/* The watchdog may have the last word: its period and, since nobody knows its phase, a quarter. */
+static uint64_t watchdog_wait(const struct run *run)
+{
+	const avr_watchdog_t *watchdog = run->watchdog;
+	if (watchdog == NULL || !avr_regbit_get(run->avr, watchdog->wde) ||
+	    avr_regbit_get(run->avr, watchdog->watchdog.enable))
+		return 0;
+	return watchdog->cycle_count + watchdog->cycle_count / 4;
+}
+
+/* The bootloader's own waiting, or restarting, is no end as long as it may still hand over. */
+static bool settled(const struct run *run)
+{
+	return (!run->result->in_loader || run->order->from_boot) && quiet(run) > run->steady;
+}
+
+static bool only_restarts(const struct run *run)
+{
+	return run->restarts >= RESTARTS && run->avr->cycle - run->last_new > run->steady;
+}
+
+/* Right behind a restart, so that the trail shows the way to it. */
+static bool restarts_for_ever(const struct run *run)
+{
+	return run->last_restart == run->avr->cycle && only_restarts(run) &&
+	       (!run->result->restart_of_loader || run->order->from_boot);
+}
+
+static enum boot_end end_of_budget(const struct run *run)
+{
+	if (only_restarts(run))
+		return BOOT_RESTARTS;
+	return settled(run) && run->restarts == 0 ? BOOT_LOOPS : BOOT_BUDGET;
 }
 
 static enum boot_end follow(struct run *run)
@@ -178,20 +284,20 @@ static enum boot_end follow(struct run *run)
 	while (avr->cycle < run->budget) {
 		if (avr->state == cpu_Running && !look(run))
 			return BOOT_BLANK;
-		if (settled(run))
+		if (restarts_for_ever(run))
+			return BOOT_RESTARTS;
+		if (settled(run) && quiet(run) > watchdog_wait(run))
 			return BOOT_LOOPS;
-		uint32_t before = avr->pc;
 		int state = avr_run(avr);
 		if (state == cpu_Crashed)
 			return BOOT_CRASHED;
 		if (state == cpu_Done)
 			return BOOT_SLEEPS;
-		if (avr->pc == avr->reset_pc && before != avr->reset_pc && avr->cycle - run->entered > 1) {
-			run->result->resets++;
+		follow_watchdog(run);
+		if (run->was_reset)
 			drive_pins(avr, run->order); /* a reset cleared the port's registers */
-		}
 	}
-	return BOOT_BUDGET;
+	return end_of_budget(run);
 }
 
 /* ---- a process of its own for the simulator ---------------------------------------------------------- */

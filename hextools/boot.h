@@ -27,11 +27,13 @@ struct boot_order {
 };
 
 enum boot_end {
-	BOOT_LOOPS,     /* settled in a loop: nothing new executed for a quarter of a second */
+	BOOT_LOOPS,     /* settled in a loop: nothing new executed and no restart for a quarter of a second, nor for a
+			 * period of a running watchdog */
 	BOOT_SLEEPS,    /* sleeps with interrupts off: for ever */
 	BOOT_BUDGET,    /* still on its way when the cycles were used up */
 	BOOT_BLANK,     /* came to a place without code */
 	BOOT_CRASHED,   /* an instruction that does not exist, or an access outside the part */
+	BOOT_RESTARTS,  /* restarted three times or more, over a quarter of a second, with nothing new executed */
 };
 
 struct boot_result {
@@ -41,7 +43,10 @@ struct boot_result {
 	bool in_loader;                           /* where it was at the end */
 	uint64_t cycles;                          /* used */
 	uint32_t frequency;                       /* of the CPU, Hz */
-	unsigned resets;                          /* on the way, by the watchdog for one */
+	unsigned resets;                          /* on the way, all by the watchdog */
+	uint32_t restart_from;                    /* where it was before it last restarted */
+	bool restart_of_loader;                   /* that place is in the boot section */
+	bool restart_by_reset;                    /* by the watchdog; else by a jump */
 	uint32_t trail[BOOT_TRAIL];               /* byte addresses of the last instructions, oldest first */
 	unsigned trail_count;
 };

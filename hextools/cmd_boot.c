@@ -16,9 +16,11 @@ static const char help[] =
 	"pogo-hex boot --part P [--fuses L,H,E | --bootloader NAME|FILE] IMAGE[@OFFSET]\n"
 	"\n"
 	"Runs a merged image on a simulated chip from reset and tells whether it reaches the bootloader, then\n"
-	"the application's main loop: a loop in which nothing new is executed for a quarter of a second, or\n"
-	"sleep. Where the fuses start the application, the bootloader is then started by itself, as its pin\n"
-	"does. Needs simavr, which does not know all parts. Exit 1: it does not start.\n"
+	"the application's main loop: a loop in which nothing new is executed for a quarter of a second, nor\n"
+	"for a period of a running watchdog, or sleep. What restarts three times with nothing new executed does\n"
+	"not start: a watchdog's reset, or a jump to the first address. Where the fuses start the application,\n"
+	"the bootloader is then started by itself, as its pin does. Needs simavr, which does not know all parts.\n"
+	"Exit 1: it does not start.\n"
 	"\n"
 	"  --part P           a part of configs/parts, like atmega328p\n"
 	"  --fuses L,H,E      the fuse bytes (else the bootloader's, else those of a new chip)\n"
@@ -151,7 +153,8 @@ static double ms(const struct boot_result *result, uint64_t cycles)
 	return (double)cycles * 1000 / result->frequency;
 }
 
-static const char *end_words(const struct boot_result *result)
+/* How the run ended, as a verb. */
+static void put_end(const struct boot_result *r, char *out, size_t size)
 {
 	static const char *const words[] = {
 		[BOOT_LOOPS] = "settles in a loop",
@@ -160,7 +163,21 @@ static const char *end_words(const struct boot_result *result)
 		[BOOT_BLANK] = "comes to a place without code",
 		[BOOT_CRASHED] = "crashes",
 	};
-	return words[result->end];
+	if (r->end == BOOT_RESTARTS && r->restart_by_reset)
+		snprintf(out, size, "is reset again and again (by the watchdog, at 0x%05" PRIX32 ")", r->restart_from);
+	else if (r->end == BOOT_RESTARTS)
+		snprintf(out, size, "restarts again and again (from 0x%05" PRIX32 ")", r->restart_from);
+	else if (r->end == BOOT_BUDGET && r->resets > 0)
+		snprintf(out, size, "%s, with %u reset%s by the watchdog,", words[r->end], r->resets,
+			 r->resets > 1 ? "s" : "");
+	else
+		snprintf(out, size, "%s", words[r->end]);
+}
+
+/* Where the run ended, or what restarts: a reset of the application leads to the bootloader. */
+static bool ends_in_loader(const struct boot_result *r)
+{
+	return r->end == BOOT_RESTARTS ? r->restart_of_loader : r->in_loader;
 }
 
 static bool rests(const struct boot_result *result)
@@ -180,45 +197,49 @@ static void put_trail(const struct boot_result *result, char *out, size_t size)
 static void judge_reset(struct boot_job *job)
 {
 	const struct boot_result *r = &job->reset;
-	char loader[80] = "", trail[BOOT_TRAIL * 10];
+	char loader[80] = "", trail[BOOT_TRAIL * 10], end[100];
+	put_end(r, end, sizeof end);
 	job->started = (!job->expects_loader || r->loader_entered) && r->application_entered && !r->in_loader && rests(r);
 	if (r->loader_entered)
 		snprintf(loader, sizeof loader, "the bootloader after %.3f ms, ", ms(r, r->loader_cycle));
 	if (job->started) {
 		snprintf(job->sentence, sizeof job->sentence,
 			 "starts: %sthe application after %.3f ms, which %s (0x%05" PRIX32 ")", loader,
-			 ms(r, r->application_cycle), end_words(r), r->trail[BOOT_TRAIL - 1]);
+			 ms(r, r->application_cycle), end, r->trail[BOOT_TRAIL - 1]);
 		return;
 	}
 	put_trail(r, trail, sizeof trail);
 	snprintf(job->sentence, sizeof job->sentence, "does not start: %s%s %s after %.3f ms; last addresses %s", loader,
-		 r->in_loader ? "and that" : r->application_entered ? "the application" : "the chip", end_words(r),
+		 ends_in_loader(r) ? "and that" : r->application_entered ? "the application" : "the chip", end,
 		 ms(r, r->cycles), r->trail_count > 0 ? trail : "none");
 }
 
 static void judge_pin(struct boot_job *job)
 {
 	const struct boot_result *r = &job->pin;
-	char trail[BOOT_TRAIL * 10];
+	char trail[BOOT_TRAIL * 10], end[100];
+	put_end(r, end, sizeof end);
 	job->pin_started = r->loader_entered && rests(r);
 	put_trail(r, trail, sizeof trail);
 	if (job->pin_started)
 		snprintf(job->pin_sentence, sizeof job->pin_sentence, "the bootloader, started by its pin, %s%s (0x%05" PRIX32 ")",
-			 end_words(r), r->in_loader ? "" : " of the application", r->trail[BOOT_TRAIL - 1]);
+			 end, r->in_loader ? "" : " of the application", r->trail[BOOT_TRAIL - 1]);
 	else
 		snprintf(job->pin_sentence, sizeof job->pin_sentence,
-			 "the bootloader, started by its pin, %s after %.3f ms; last addresses %s", end_words(r),
+			 "the bootloader, started by its pin, %s%s after %.3f ms; last addresses %s",
+			 ends_in_loader(r) || !r->application_entered ? "" : "starts the application, which ", end,
 			 ms(r, r->cycles), r->trail_count > 0 ? trail : "none");
 }
 
 static void json_run(struct jsonw *json, const char *key, const struct boot_result *r, bool started, const char *sentence)
 {
-	static const char *const ends[] = {"loops", "sleeps", "budget", "blank", "crashed"};
+	static const char *const ends[] = {"loops", "sleeps", "budget", "blank", "crashed", "restarts"};
 	jsonw_open(json, key, '{');
 	jsonw_bool(json, "started", started);
 	jsonw_str(json, "end", ends[r->end]);
 	jsonw_int(json, "cpu_hz", r->frequency);
 	jsonw_int(json, "cycles", (int64_t)r->cycles);
+	jsonw_int(json, "resets", r->resets);
 	jsonw_bool(json, "bootloader", r->loader_entered);
 	jsonw_int(json, "bootloader_cycle", (int64_t)r->loader_cycle);
 	jsonw_bool(json, "application", r->application_entered);

@@ -98,6 +98,81 @@ ok "a part that simavr lacks" says 3 "simavr does not simulate the AT90USB1286" 
 ok "an external clock of no speed" says 2 "no clock" "$hex" boot --part atmega328p --fuses E0,DA,FD --crystal 0 "$image"
 ok "no part" says 2 "boot needs --part" "$hex" boot "$image"
 
+# What restarts for ever, and what only looks like it.
+c_program() { # NAME, main's body on standard input: $work/NAME.elf
+  { printf '#include <avr/%s.h>\n' io interrupt wdt && echo '#include <util/delay.h>' && echo 'int main(void) {' && cat && echo '}'; } |
+    avr-gcc -mmcu=atmega328p -DF_CPU=16000000UL -Os -o "$work/$1.elf" -x c -
+}
+s_program() { # NAME ADDRESS, on standard input: $work/NAME.elf
+  avr-gcc -mmcu=atmega328p -nostdlib -Wl,-Ttext="$2" -o "$work/$1.elf" -x assembler -
+}
+alone() { says "$1" "$2" "$hex" boot --part atmega328p --fuses FF,DB,FD "$work/$3.elf" "${@:4}"; }
+behind() { # EXIT WORDS LOADER APPLICATION
+  "$hex" merge -o "$work/both.hex" --start drop "$3" "$work/$4.elf" && says "$1" "$2" "$hex" boot --part atmega328p --fuses FF,DA,FD "$work/both.hex"
+}
+c_program unhandled <<<'TCCR0B = 1; TIMSK0 = 1; sei(); for (;;) PORTB ^= 1;'
+c_program null <<<'void (*volatile call)(void) = 0; for (;;) call();'
+c_program unfed <<<'wdt_enable(WDTO_500MS); for (;;) PORTB ^= 1;'
+c_program unfed_slow <<<'wdt_enable(WDTO_8S); for (;;) PORTB ^= 1;'
+c_program fed <<<'wdt_enable(WDTO_500MS); for (;;) { PORTB ^= 1; wdt_reset(); }'
+c_program reset_once <<<'
+  if ((MCUSR & 1 << WDRF) == 0) {
+    wdt_enable(WDTO_500MS);
+    for (;;) PORTB ^= 1;
+  }
+  wdt_enable(WDTO_2S); /* from the 16 ms that a reset leaves */
+  for (;;) {
+    PORTB ^= 2;
+    _delay_ms(100);
+    wdt_reset();
+  }'
+at=$(avr-objdump -d "$work/unhandled.elf" | sed -n 's/^0*\([0-9a-f]*\) <__bad_interrupt>:.*/\1/p')
+at=$(printf '0x%05X' "0x$at")
+ok "an interrupt without a handler" alone 1 \
+  "does not start: the application restarts again and again (from $at) after 250." unhandled
+ok "with the way to it" alone 1 " 0x00040 $at 0x00000" unhandled
+ok "behind a bootloader" behind 1 "the bootloader after 0.000 ms, the application restarts again and again (from $at)" \
+  "$loaders/atmega/ATmegaBOOT_168_atmega328.hex" unhandled
+check_eq "as JSON: a jump is no reset" "$("$hex" boot --json --part atmega328p --fuses FF,DB,FD "$work/unhandled.elf" 2>/dev/null |
+  jq -c '[.reset.started, .reset.end, .reset.resets]')" '[false,"restarts",0]'
+ok "a call of NULL" alone 1 "the application restarts again and again (from 0x000" null
+ok "a watchdog that is not fed" alone 1 "the application is reset again and again (by the watchdog, at 0x000" unfed
+check_eq "as JSON: three resets" "$("$hex" boot --json --part atmega328p --fuses FF,DB,FD "$work/unfed.elf" 2>/dev/null |
+  jq -c '[.reset.started, .reset.end, .reset.resets]')" '[false,"restarts",3]'
+ok "too slow to come three times" alone 1 "has not settled within the cycles, with 1 reset by the watchdog, after 12000" unfed_slow
+ok "or at all within the cycles" alone 0 "settles in a loop" unfed_slow --cycles 80000000
+ok "a watchdog that is fed" alone 0 "settles in a loop" fed
+ok "one reset, then another period" alone 0 "settles in a loop" reset_once
+s_program loop_at_0 0 <<<$'loop:\tsbi 5, 1\n\trjmp loop'
+s_program stop_at_0 0 <<<$'stop:\trjmp stop'
+ok "a loop at 0" alone 0 "settles in a loop" loop_at_0
+ok "a stop at 0" alone 0 "settles in a loop (0x00000)" stop_at_0
+s_program by_watchdog 0x7800 <<'S'
+	in 24, 0x34
+	sbrc 24, 3
+	rjmp go
+	rcall set	; the shortest period
+stay:	rjmp stay
+go:	out 0x34, 1	; WDRF forbids to clear WDE
+	clr 25
+	rcall put
+	jmp 0
+set:	ldi 25, 0x08
+put:	ldi 24, 0x18
+	sts 0x60, 24
+	sts 0x60, 25
+	ret
+S
+s_program reset_for_ever 0x7800 <<<$'\tldi 24, 0x08\n\tsts 0x60, 24\nstay:\trjmp stay'
+s_program jumps_for_ever 0x7800 <<<$'\trjmp next\nnext:\tjmp 0x7800'
+ok "a bootloader whose reset starts the application" behind 0 "starts: the bootloader after 0.000 ms, the application after 16" \
+  "$work/by_watchdog.elf" atmega328p
+ok "and an application that is reset into it" behind 1 "the application is reset again and again (by the watchdog, at 0x000" \
+  "$work/by_watchdog.elf" unfed
+ok "a bootloader that is reset for ever" behind 1 \
+  "the bootloader after 0.000 ms, and that is reset again and again (by the watchdog, at 0x07806)" "$work/reset_for_ever.elf" atmega328p
+ok "a bootloader that jumps to itself" behind 1 "and that restarts again and again (from 0x07802)" "$work/jumps_for_ever.elf" atmega328p
+
 # A bootloader that stays while its button is held.
 cat >"$work/button.S" <<'S'
 	sbi 0x05, 2
@@ -128,5 +203,9 @@ fi
 "$hex" release --part atmega32u4 --bootloader fixtures/images/demo_bootloader.hex --app fixtures/images/demo_firmware.hex \
   --fuses 5E,D9,F3 -o "$work/dfu.hex" >/dev/null
 ok "by its pin" says 0 "the bootloader, started by its pin, settles in a loop" "$hex" boot --part atmega32u4 --bootloader atmel-dfu "$work/dfu.hex"
+avr-gcc -mmcu=atmega32u4 -nostdlib -Wl,-Ttext=0x7000 -o "$work/turns.elf" -x assembler - <<<$'\trjmp next\nnext:\tjmp 0x7000'
+"$hex" merge -o "$work/turns.hex" --start drop "$work/turns.elf" fixtures/images/demo_firmware.hex
+ok "which restarts for ever" says 1 "the bootloader, started by its pin, restarts again and again (from 0x07002) after 250" \
+  "$hex" boot --part atmega32u4 --fuses 5E,D9,F3 "$work/turns.hex"
 check_eq "as JSON" "$("$hex" boot --json --part atmega32u4 --fuses FF,D8,FB "$work/dfu.hex" | jq -c '[.reset.started, .reset.end, .reset.bootloader]')" '[true,"loops",true]'
 finish
