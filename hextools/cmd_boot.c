@@ -106,8 +106,7 @@ static int choose_fuses(struct boot_job *job, struct pogo_error *err)
 static int take_pins(struct boot_job *job, struct pogo_error *err)
 {
 	struct boot_order *order = &job->order;
-	const char *at = job->pins;
-	while (at != NULL && *at != '\0') {
+	for (const char *at = job->pins; at != NULL; at = *at == ',' ? at + 1 : NULL) {
 		char port, bit, level;
 		int len = 0;
 		if (sscanf(at, "%c%c=%c%n", &port, &bit, &level, &len) != 3 || len != 4 || port < 'A' || port > 'L' ||
@@ -117,7 +116,45 @@ static int take_pins(struct boot_job *job, struct pogo_error *err)
 					 job->pins, BOOT_PINS);
 		order->pins[order->pin_count++] =
 			(struct boot_pin){.port = port, .bit = (uint8_t)(bit - '0'), .level = level == '1'};
-		at += at[4] == ',' ? 5 : 4;
+		at += 4;
+	}
+	return 0;
+}
+
+/* "B0-B7, C6-C7, …" */
+static void list_pins(const struct part *part, char *out, size_t size)
+{
+	size_t used = 0;
+	out[0] = '\0';
+	for (int port = 'A'; port < 'A' + PART_PORTS; port++)
+		for (unsigned bit = 0; bit < 8 && used < size; bit++) {
+			unsigned first = bit;
+			while (bit < 8 && part_has_pin(part, (char)port, bit))
+				bit++;
+			if (bit == first)
+				continue;
+			used += (size_t)snprintf(out + used, size - used, "%s%c%u", used > 0 ? ", " : "", port, first);
+			if (bit - first > 1 && used < size)
+				used += (size_t)snprintf(out + used, size - used, "-%c%u", port, bit - 1);
+		}
+}
+
+static int check_pins(const struct boot_job *job, struct pogo_error *err)
+{
+	const struct part *part = job->common.part;
+	const struct boot_order *order = &job->order;
+	char pins[120];
+	for (size_t i = 0; i < order->pin_count; i++) {
+		const struct boot_pin *pin = &order->pins[i];
+		for (size_t k = 0; k < i; k++)
+			if (order->pins[k].port == pin->port && order->pins[k].bit == pin->bit)
+				return pogo_fail(err, POGO_INPUT, "--pin \"%.80s\": %c%u is there twice", job->pins,
+						 pin->port, pin->bit);
+		if (part_has_pin(part, pin->port, pin->bit))
+			continue;
+		list_pins(part, pins, sizeof pins);
+		return pogo_fail(err, POGO_INPUT, "--pin \"%.80s\": the %s has no pin %c%u; it has %s", job->pins,
+				 part->title, pin->port, pin->bit, pins);
 	}
 	return 0;
 }
@@ -137,6 +174,8 @@ static int prepare(struct boot_job *job, char **words, int count, struct pogo_er
 	if (!part_is_avr(common->part))
 		return pogo_fail(err, POGO_SYSTEM, "simavr simulates AVRs, and the %s is none; check can tell whether it may "
 				 "start", common->part->title);
+	if (check_pins(job, err) != 0)
+		return -1;
 	if (fit_check(common->part, &common->image, common->path, err) != 0 || choose_fuses(job, err) != 0)
 		return -1;
 	job->order.part = common->part;

@@ -24,6 +24,14 @@ bool part_is_avr(const struct part *part)
 	return strcmp(part->family, "avr") == 0;
 }
 
+bool part_has_pin(const struct part *part, char port, unsigned bit)
+{
+	static const uint8_t not_said[PART_PORTS];
+	if (memcmp(part->ports, not_said, sizeof not_said) == 0)
+		return true;
+	return port >= 'A' && port < 'A' + PART_PORTS && (part->ports[port - 'A'] >> bit & 1) != 0;
+}
+
 bool part_in_eeprom(const struct part *part, uint32_t address)
 {
 	return part->eeprom_bytes > 0 && address >= AVR_EEPROM_BASE;
@@ -126,6 +134,25 @@ static int load_vectors(const struct conf_node *root, struct part *part, struct 
 		return conf_fail(vectors, err, "a vector has 2 or 4 bytes, not 3");
 	part->vector_count = (uint8_t)count;
 	part->vector_bytes = (uint8_t)bytes;
+	return 0;
+}
+
+static int load_ports(const struct conf_node *root, struct part *part, struct pogo_error *err)
+{
+	static const char *const keys[PART_PORTS + 1] = {"A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L"};
+	const struct conf_node *ports;
+	if (conf_group(root, "ports", false, &ports, err) != 0)
+		return -1;
+	if (ports == NULL)
+		return 0;
+	if (conf_only(ports, keys, err) != 0)
+		return -1;
+	for (size_t i = 0; i < PART_PORTS; i++) {
+		int64_t bits = 0;
+		if (conf_int(ports, keys[i], false, 1, 0xFF, &bits, err) != 0)
+			return -1;
+		part->ports[i] = (uint8_t)bits;
+	}
 	return 0;
 }
 
@@ -474,7 +501,7 @@ static int load_avr(const struct conf_node *root, struct part *part, struct pogo
 	    load_lock(root, part, err) != 0 || load_fuses(root, part, err) != 0 ||
 	    load_boot(root, part, err) != 0 || load_bits(root, part, err) != 0 ||
 	    load_clocks(root, part, err) != 0 || load_vectors(root, part, err) != 0 ||
-	    load_bod(root, part, err) != 0 || load_startup(root, part, err) != 0)
+	    load_ports(root, part, err) != 0 || load_bod(root, part, err) != 0 || load_startup(root, part, err) != 0)
 		return -1;
 	return 0;
 }
@@ -485,7 +512,7 @@ static int load_root(const struct conf_node *root, const char *name, struct part
 	static const char *const avr_keys[] = {
 		"name",	 "title", "family", "confirmed", "signature", "flash",	     "eeprom",
 		"sram",	 "fuses", "lock",   "waits",	 "boot",      "bits",	     "clocks",
-		"rdy_bsy_poll", "vectors", "bod_mv", "startup", NULL};
+		"rdy_bsy_poll", "vectors", "ports", "bod_mv", "startup", NULL};
 	static const char *const stm32_keys[] = {"name",  "title", "family", "confirmed", "device_id",
 						 "flash", "sram",  "waits",  "vectors",	  NULL};
 	const char *family = NULL;

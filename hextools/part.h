@@ -13,7 +13,7 @@
  * Two families. "avr": flash from 0, EEPROM and fuses; an image has the EEPROM at AVR_EEPROM_BASE. "stm32f1": flash
  * and SRAM anywhere in 32 bits, no EEPROM, option bytes instead of fuses (fuse_count 0, no bits, no clocks). */
 
-enum { PART_FUSES = 3, PART_FUSE_BITS = 24, PART_CLOCKS = 16, PART_BODS = 8 };
+enum { PART_FUSES = 3, PART_FUSE_BITS = 24, PART_CLOCKS = 16, PART_BODS = 8, PART_PORTS = 12 };
 enum part_fuse { FUSE_LOW, FUSE_HIGH, FUSE_EXT };
 
 struct part_fuse_bit {
@@ -44,6 +44,7 @@ struct part {
 	uint32_t flash_bytes, eeprom_bytes, sram_start, sram_bytes;
 	uint16_t flash_page, eeprom_page;
 	uint8_t vector_count, vector_bytes; /* interrupt vectors at flash_start; 0 = not said */
+	uint8_t ports[PART_PORTS];          /* ports A, B, …: bits that have a pin; all 0 = not said */
 
 	uint8_t fuse_count;                  /* 2: no extended fuse, its instructions must not be sent */
 	uint8_t fuse_mask[PART_FUSES];       /* bits that exist; compare and report through it */
@@ -87,6 +88,9 @@ int part_load_avr(const char *configs, const char *name, const char *what, struc
 
 /* Does an image's data at this address belong to the EEPROM (else to the flash)? */
 bool part_in_eeprom(const struct part *part, uint32_t address);
+
+/* Is there a pin at this bit of the port ('A' …)? True as well when the file does not say the ports. */
+bool part_has_pin(const struct part *part, char port, unsigned bit);
 
 bool part_is_avr(const struct part *part);
 

@@ -187,9 +187,17 @@ avr-gcc -mmcu=atmega328p -nostdlib -Wl,-Ttext=0x7800 -o "$work/button.elf" "$wor
 button() { says "$1" "$2" "$hex" boot --part atmega328p --fuses FF,DA,FD "$work/button.hex" "${@:3}"; }
 ok "the button is not held" button 0 "the application after" --pin B2=1,B5=0
 ok "the button is held" button 1 "the bootloader after 0.000 ms, and that has not settled" --pin B5=1,B2=0 --cycles 20000000
-for pins in B8=0 Z1=0 B2 B2=2 B2=0D4=1; do
-  ok "no pins: $pins" button 2 "pins are written like" --pin $pins
+for pins in B8=0 Z1=0 B2 B2=2 B2=0D4=1 "" B2=0, ,B2=0; do
+  ok "no pins: '$pins'" button 2 "pins are written like" --pin "$pins"
 done
+for pins in A0=1 C7=0 B2=0,E1=0 H2=0; do
+  ok "no pin of the part: $pins" button 2 "\"$pins\": the ATmega328P has no pin ${pins: -4:2}; it has B0-B7, C0-C6, D0-D7" --pin $pins
+done
+ok "two levels at a pin" button 2 "B2 is there twice" --pin B2=0,B5=1,B2=1
+ok "pins of a part with gaps" says 2 "the ATmega32U4 has no pin F2; it has B0-B7, C6-C7, D0-D7, E2, E6, F0-F1, F4-F7" \
+  "$hex" boot --part atmega32u4 fixtures/images/demo_firmware.hex --pin F2=1
+ok "pins of a small part" says 2 "the ATtiny85 has no pin D4; it has B0-B5" \
+  "$hex" boot --part attiny85 fixtures/images/demo_firmware.hex --pin D4=1
 ok "fuses by a released file" says 2 "is no released bootloader" "$hex" boot --part atmega328p --bootloader "$work/button.elf" "$work/button.hex"
 ok "an unknown bootloader" says 2 "unknown bootloader" "$hex" boot --part atmega328p --bootloader nonesuch "$work/button.hex"
 

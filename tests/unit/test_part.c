@@ -197,6 +197,40 @@ static void bits_swap_places(void **state)
 	}
 }
 
+/* Which bits of a port have a pin: avr-libc's PORTxn, and what the data sheets' pinouts show. */
+static void pins_of_the_ports(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *parts[8], *ports;
+		uint8_t bits[6];
+	} wanted[] = {
+		{{"at90usb646", "at90usb647", "at90usb1286", "at90usb1287"}, "ABCDEF",
+		 {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}},
+		{{"atmega8u2", "atmega16u2", "atmega32u2", "at90usb82", "at90usb162"}, "BCD", {0xFF, 0xF7, 0xFF}},
+		{{"atmega16u4", "atmega32u4"}, "BCDEF", {0xFF, 0xC0, 0xFF, 0x44, 0xF3}},
+		{{"atmega32a"}, "ABCD", {0xFF, 0xFF, 0xFF, 0xFF}},
+		{{"atmega328p", "atmega328", "atmega168p", "atmega8a"}, "BCD", {0xFF, 0x7F, 0xFF}},
+		{{"attiny85"}, "B", {0x3F}},
+	};
+	size_t count = 0;
+	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+		for (const char *const *name = wanted[i].parts; *name != NULL; name++, count++) {
+			struct part *part = load(*name);
+			for (char port = 'A'; port <= 'M'; port++) {
+				const char *at = strchr(wanted[i].ports, port);
+				for (unsigned bit = 0; bit < 8; bit++)
+					if (part_has_pin(part, port, bit) !=
+					    (at != NULL && (wanted[i].bits[at - wanted[i].ports] >> bit & 1) != 0))
+						fail_msg("%s: pin %c%u", *name, port, bit);
+			}
+			memset(part->ports, 0, sizeof part->ports); /* a file of one's own that does not say it */
+			assert_true(part_has_pin(part, 'L', 7));
+			free(part);
+		}
+	assert_int_equal(count, FACTS);
+}
+
 static void every_file_loads(void **state)
 {
 	(void)state;
@@ -326,6 +360,8 @@ static void contradictions(void **state)
 		{"source = \"crystal\"", "source = \"quartz\"", "quartz"},
 		{"cksel = [ 4, 7 ]", "cksel = [ 4, 8 ]", "overlaps another clock"},
 		{"cksel = [ 14, 15 ]", "cksel = [ 14, 16 ]", "4 bit field"},
+		{"E = 0x44;", "M = 0x44;", "unknown key \"M\""},
+		{"E = 0x44;", "E = 0x144;", "\"E\" is 324, allowed are 1 to 255"},
 		{"hz = 8000000;", "", "needs its \"hz\""},
 		{"signature = [ 0x1E, 0x95, 0x87 ]", "signature = [ 0x1E, 0x95, 300 ]", "300"},
 		{"flash_us = 4500;", "", "\"flash_us\" is missing"},
@@ -362,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_part_by_its_facts),
 		cmocka_unit_test(bits_swap_places),
+		cmocka_unit_test(pins_of_the_ports),
 		cmocka_unit_test(every_file_loads),
 		cmocka_unit_test(stm32_is_a_family_of_its_own),
 		cmocka_unit_test(every_bootloader_loads),
