@@ -46,6 +46,42 @@ static void set_value(struct qmk_value *value, const char *text, size_t len, con
 	value->set = true;
 }
 
+/* ---- what stands in JSON -------------------------------------------------------------------------- */
+
+static const char *kind_name(const json_t *value)
+{
+	static const char *const names[] = {
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "a number", [JSON_REAL] = "a number",	[JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",	     [JSON_NULL] = "null"};
+	return names[json_typeof(value)];
+}
+
+/* *value: what stands at `key` of an object, NULL when there is nothing. Another kind than the one that QMK wants is an
+ * error: read as nothing, a default would take its place. */
+static int json_field(const struct reading *r, const json_t *object, const char *key, json_type kind, const char *file,
+		      json_t **value)
+{
+	static const char *const wanted[] = {
+		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string"};
+	*value = json_object_get(object, key);
+	if (*value == NULL || json_typeof(*value) == kind)
+		return 0;
+	return pogo_fail(r->err, POGO_INPUT, "%s: \"%.60s\" is %s, QMK wants %s", file, key, kind_name(*value),
+			 wanted[kind]);
+}
+
+/* The same for a string. */
+static int json_text(const struct reading *r, const json_t *object, const char *key, const char *file,
+		     const char **text)
+{
+	json_t *value;
+	if (json_field(r, object, key, JSON_STRING, file, &value) != 0)
+		return -1;
+	*text = json_string_value(value);
+	return 0;
+}
+
 /* ---- rules.mk as QMK's tools read it: plain text, make's conditionals ignored ----------------------- */
 
 struct rule {
@@ -136,18 +172,22 @@ static int follow_alias(struct reading *r, char name[200])
 	if (!is_kind(r, file, S_IFREG))
 		return 0;
 	full_path(r, file, path);
-	json_t *root = qmk_json_load(path, r->err);
+	json_t *root = qmk_json_load(path, r->err), *alias;
 	if (root == NULL)
 		return -1;
+	int rc = 0;
 	for (int hops = 0; hops < 8; hops++) {
-		const char *target = json_string_value(json_object_get(json_object_get(root, name), "target"));
+		const char *target = NULL;
+		if (json_field(r, root, name, JSON_OBJECT, file, &alias) != 0 ||
+		    json_text(r, alias, "target", file, &target) != 0)
+			rc = -1;
 		if (target == NULL || !sound_name(target))
 			break;
 		notes_add(&r->keyboard->notes, "keyboard \"%s\" is called \"%.100s\" now", name, target);
 		snprintf(name, 200, "%s", target);
 	}
 	json_decref(root);
-	return 0;
+	return rc;
 }
 
 /* A folder that only points to its main revision. */
@@ -232,18 +272,34 @@ static int find_keyboard(struct reading *r)
 /* ---- JSON ----------------------------------------------------------------------------------------- */
 
 /* Merged from the deepest folder up, each later file overwriting: lib/python/qmk/info.py. */
-static void take_json(struct reading *r, const json_t *root, const char *key, struct qmk_value *value,
-		      const char *from)
+static int take_json(struct reading *r, const json_t *root, const char *key, struct qmk_value *value, const char *from)
 {
-	const char *text = json_string_value(json_object_get(root, key));
+	const char *text;
+	if (json_text(r, root, key, from, &text) != 0)
+		return -1;
 	if (text == NULL)
-		return;
+		return 0;
 	if (value->set && strcmp(value->text, text) != 0)
 		notes_add(&r->keyboard->notes,
 			  "%s: \"%.40s\" in %s, \"%.40s\" in %s: QMK's code takes the parent's (its documentation says "
 			  "the child's)",
 			  key, value->text, value->from, text, from);
 	set_value(value, text, strlen(text), from);
+	return 0;
+}
+
+static int take_layouts(struct reading *r, const json_t *root, size_t i, const char *from)
+{
+	json_t *layouts, *layout;
+	size_t k;
+	if (json_field(r, root, "community_layouts", JSON_ARRAY, from, &layouts) != 0)
+		return -1;
+	json_array_foreach(layouts, k, layout)
+		if (!json_is_string(layout))
+			return pogo_fail(r->err, POGO_INPUT, "%s: \"community_layouts\" holds %s, QMK wants strings",
+					 from, kind_name(layout));
+	r->community[i] = json_incref(layouts);
+	return 0;
 }
 
 static int read_folder_json(struct reading *r, size_t i)
@@ -262,15 +318,27 @@ static int read_folder_json(struct reading *r, size_t i)
 	json_t *root = qmk_json_load(path, r->err);
 	if (root == NULL)
 		return -1;
-	take_json(r, root, "processor", &r->keyboard->mcu, file);
-	take_json(r, root, "bootloader", &r->keyboard->bootloader, file);
-	take_json(r, root, "development_board", &r->board, file);
-	r->community[i] = json_incref(json_object_get(root, "community_layouts"));
+	int rc = 0;
+	if (take_json(r, root, "processor", &r->keyboard->mcu, file) != 0 ||
+	    take_json(r, root, "bootloader", &r->keyboard->bootloader, file) != 0 ||
+	    take_json(r, root, "development_board", &r->board, file) != 0 || take_layouts(r, root, i, file) != 0)
+		rc = -1;
 	json_decref(root);
-	return 0;
+	return rc;
 }
 
 /* data/mappings/defaults.hjson: what a development board has on it. */
+static int find_board(const struct reading *r, const json_t *root, const char *file, const char **mcu,
+		      const char **bootloader)
+{
+	json_t *boards, *board;
+	if (json_field(r, root, "development_board", JSON_OBJECT, file, &boards) != 0 ||
+	    json_field(r, boards, r->board.text, JSON_OBJECT, file, &board) != 0 ||
+	    json_text(r, board, "processor", file, mcu) != 0)
+		return -1;
+	return json_text(r, board, "bootloader", file, bootloader);
+}
+
 static int fill_from_board(struct reading *r)
 {
 	static const char file[] = "data/mappings/defaults.hjson";
@@ -282,14 +350,11 @@ static int fill_from_board(struct reading *r)
 	snprintf(from, sizeof from, "development_board \"%s\"", r->board.text);
 	const char *mcu = NULL, *bootloader = NULL;
 	json_t *root = NULL;
+	int rc = 0;
 	if (is_kind(r, file, S_IFREG)) {
 		full_path(r, file, path);
 		root = qmk_json_load(path, r->err);
-		if (root == NULL)
-			return -1;
-		const json_t *board = json_object_get(json_object_get(root, "development_board"), r->board.text);
-		mcu = json_string_value(json_object_get(board, "processor"));
-		bootloader = json_string_value(json_object_get(board, "bootloader"));
+		rc = root == NULL ? -1 : find_board(r, root, file, &mcu, &bootloader);
 	} else if (strcmp(r->board.text, "promicro") == 0 || strcmp(r->board.text, "elite_c") == 0) {
 		mcu = "atmega32u4";
 		bootloader = r->board.text[0] == 'p' ? "caterina" : "atmel-dfu";
@@ -298,11 +363,11 @@ static int fill_from_board(struct reading *r)
 		set_value(&keyboard->mcu, mcu, strlen(mcu), from);
 	if (bootloader != NULL && !keyboard->bootloader.set)
 		set_value(&keyboard->bootloader, bootloader, strlen(bootloader), from);
+	if (rc == 0 && mcu == NULL && bootloader == NULL)
+		rc = pogo_fail(r->err, POGO_INPUT, "development_board \"%s\" of %s is not known", r->board.text,
+			       r->board.from);
 	json_decref(root);
-	if (mcu == NULL && bootloader == NULL)
-		return pogo_fail(r->err, POGO_INPUT, "development_board \"%s\" of %s is not known", r->board.text,
-				 r->board.from);
-	return 0;
+	return rc;
 }
 
 static int read_json(struct reading *r)
@@ -394,6 +459,24 @@ static int find_keymap(struct reading *r)
 			 r->keyboard->name, r->keyboard->keymap);
 }
 
+static int take_keymap_json(struct reading *r, const json_t *root, const char *file)
+{
+	const char *mcu, *bootloader, *converter;
+	json_t *config;
+	if (json_field(r, root, "config", JSON_OBJECT, file, &config) != 0 ||
+	    json_text(r, config, "processor", file, &mcu) != 0 ||
+	    json_text(r, config, "bootloader", file, &bootloader) != 0 ||
+	    json_text(r, root, "converter", file, &converter) != 0)
+		return -1;
+	if (mcu != NULL)
+		set_value(&r->rules_mcu, mcu, strlen(mcu), file);
+	if (bootloader != NULL)
+		set_value(&r->rules_bootloader, bootloader, strlen(bootloader), file);
+	if (converter != NULL)
+		set_value(&r->convert_to, converter, strlen(converter), file);
+	return 0;
+}
+
 static int read_keymap_json(struct reading *r)
 {
 	char file[400], path[PATH_MAX];
@@ -404,18 +487,9 @@ static int read_keymap_json(struct reading *r)
 	json_t *root = qmk_json_load(path, r->err);
 	if (root == NULL)
 		return -1;
-	const json_t *config = json_object_get(root, "config");
-	const char *mcu = json_string_value(json_object_get(config, "processor"));
-	const char *bootloader = json_string_value(json_object_get(config, "bootloader"));
-	const char *converter = json_string_value(json_object_get(root, "converter"));
-	if (mcu != NULL)
-		set_value(&r->rules_mcu, mcu, strlen(mcu), file);
-	if (bootloader != NULL)
-		set_value(&r->rules_bootloader, bootloader, strlen(bootloader), file);
-	if (converter != NULL)
-		set_value(&r->convert_to, converter, strlen(converter), file);
+	int rc = take_keymap_json(r, root, file);
 	json_decref(root);
-	return 0;
+	return rc;
 }
 
 static int read_keymap(struct reading *r)

@@ -242,6 +242,53 @@ static void keymaps(void **state)
 	assert_is("k/sub:mine", "at90usb646", "lufa-dfu");
 }
 
+/* Each key that is read, with something that QMK's schemas do not allow there. */
+static void wrong_kinds(void **state)
+{
+	(void)state;
+	static const char sound[] = "{\"processor\": \"atmega32u4\", \"bootloader\": \"caterina\"}";
+	static const char deep[] = "keyboards/t/mid/keyboard.json", parent[] = "keyboards/t/info.json";
+	static const char keymap[] = "keyboards/t/mid/keymaps/own/keymap.json";
+	static const char defaults[] = "data/mappings/defaults.hjson";
+	static const char aliases[] = "data/mappings/keyboard_aliases.hjson";
+	static const struct {
+		const char *file, *text, *words;
+	} wrong[] = {
+		{deep, "{\"processor\": 5}", "\"processor\" is a number, QMK wants a string"},
+		{deep, "{\"processor\": null}", "\"processor\" is null"},
+		{deep, "{\"processor\": \"atmega32u4\", \"bootloader\": [\"caterina\"]}", "\"bootloader\" is an array"},
+		{deep, "{\"development_board\": true}", "\"development_board\" is true"},
+		{deep, "{\"community_layouts\": \"60_ansi\"}", "\"community_layouts\" is a string, QMK wants an array"},
+		{deep, "{\"community_layouts\": [\"60_ansi\", 2.5]}", "\"community_layouts\" holds a number"},
+		{parent, "{\"processor\": 5}", "\"processor\" is a number"},
+		{parent, "{\"bootloader\": false}", "\"bootloader\" is false"},
+		{parent, "{\"development_board\": {}}", "\"development_board\" is an object"},
+		{parent, "{\"community_layouts\": {}}", "\"community_layouts\" is an object"},
+		{keymap, "{\"config\": \"x\"}", "\"config\" is a string, QMK wants an object"},
+		{keymap, "{\"config\": {\"processor\": 1}}", "\"processor\" is a number"},
+		{keymap, "{\"config\": {\"bootloader\": 1}}", "\"bootloader\" is a number"},
+		{keymap, "{\"converter\": 1}", "\"converter\" is a number"},
+		{defaults, "{\"development_board\": []}", "\"development_board\" is an array"},
+		{defaults, "{\"development_board\": {\"promicro\": 1}}", "\"promicro\" is a number"},
+		{defaults, "{\"development_board\": {\"promicro\": {\"processor\": 1}}}", "\"processor\" is a number"},
+		{defaults, "{\"development_board\": {\"promicro\": {\"bootloader\": 1}}}",
+		 "\"bootloader\" is a number"},
+		{aliases, "{\"t/mid\": \"new\"}", "\"t/mid\" is a string"},
+		{aliases, "{\"t/mid\": {\"target\": 1}}", "\"target\" is a number"},
+	};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		file(deep, sound);
+		file(parent, "{\"development_board\": \"promicro\"}");
+		file(keymap, "{}");
+		file(defaults, "{\"development_board\": {\"promicro\": {\"processor\": \"atmega32u4\"}}}");
+		file(aliases, "{}");
+		assert_is("t/mid:own", "atmega32u4", "caterina");
+		file(wrong[i].file, wrong[i].text);
+		assert_refused("t/mid:own", wrong[i].words);
+		assert_memory_equal(why.text, wrong[i].file, strlen(wrong[i].file));
+	}
+}
+
 static void names(void **state)
 {
 	(void)state;
@@ -444,7 +491,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(tolerant_json),   TEST(json_alone), TEST(revisions_and_parents),
 		TEST(development_boards), TEST(rules_beat_json), TEST(keymaps),
-		TEST(names),	       TEST(the_right_file), TEST(sizes_and_crystal),
+		TEST(wrong_kinds),     TEST(names), TEST(the_right_file), TEST(sizes_and_crystal),
 		TEST(the_file_that_is_needed), TEST(boot_only),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
