@@ -37,6 +37,49 @@ static size_t habit_of(const char *family)
 	return i;
 }
 
+/* Every BOOTLOADER that QMK builds with, platforms/avr/bootloader.mk and platforms/chibios/bootloader.mk; any other
+ * name, or another spelling, ends its build. */
+static const char *const avr_names[] = {"atmel-dfu", "bootloadhid", "caterina", "custom", "halfkay", "lufa-dfu",
+					"lufa-ms", "qmk-dfu", "qmk-hid", "usbasploader", NULL};
+static const char *const arm_names[] = {"apm32-dfu", "at32-dfu", "custom", "gd32v-dfu", "halfkay", "kiibohd", "rp2040",
+					"stm32-dfu", "stm32duino", "tinyuf2", "uf2boot", "wb32-dfu", NULL};
+
+static const char *find_name(const char *const names[], const char *name, int (*compare)(const char *, const char *))
+{
+	while (*names != NULL && compare(*names, name) != 0)
+		names++;
+	return *names;
+}
+
+static void list_names(const char *const names[], char *out, size_t size)
+{
+	size_t used = 0;
+	for (out[0] = '\0'; *names != NULL && used < size; names++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", *names);
+}
+
+/* A name of one's own, which a changed QMK may know, has a file in configs/bootloaders (then `family` is not NULL). */
+static int check_name(const struct qmk_keyboard *keyboard, const char *part, const struct bootloader *family,
+		      struct pogo_error *err)
+{
+	const char *const *names = strncasecmp(part, "stm32", 5) == 0 ? arm_names : avr_names;
+	const char *name = keyboard->bootloader.text, *from = keyboard->bootloader.from, *spelling;
+	char list[200];
+	if (find_name(names, name, strcmp) != NULL)
+		return 0;
+	if (family != NULL && find_name(avr_names, name, strcmp) == NULL && find_name(arm_names, name, strcmp) == NULL)
+		return 0;
+	spelling = find_name(names, name, strcasecmp);
+	if (spelling == NULL && names == avr_names && strcasecmp(name, "USBasp") == 0)
+		spelling = "usbasploader"; /* its old name */
+	if (spelling != NULL)
+		return pogo_fail(err, POGO_INPUT, "\"%.100s\" has a BOOTLOADER \"%s\" (%s), which QMK does not build: "
+				 "it is called \"%s\" there", keyboard->name, name, from, spelling);
+	list_names(names, list, sizeof list);
+	return pogo_fail(err, POGO_INPUT, "\"%.100s\" has a BOOTLOADER \"%s\" (%s), which QMK does not build for the "
+			 "%s; it knows %s", keyboard->name, name, from, part, list);
+}
+
 /* Released files of the family for this part; the ones that are in the tree's util/ with their path. */
 static void name_files(const char *tree, const struct bootloader *family, const char *part, char *out,
 		       size_t size)
@@ -159,14 +202,15 @@ static int take_bootloader(const char *tree, struct qmk_keyboard *keyboard, stru
 	if (bootloader_load_all(order->configs, &set, err) != 0)
 		return -1;
 	const struct bootloader *family = bootloader_find(&set, keyboard->bootloader.text);
-	int rc = 0;
-	if (family == NULL) {
-		notes_add(&keyboard->notes, "bootloader \"%s\" (%s) is not a known one: its file and fuses are yours to "
-			  "choose", keyboard->bootloader.text, keyboard->bootloader.from);
+	int rc = check_name(keyboard, order->part, family, err);
+	if (rc == 0 && family == NULL) {
+		notes_add(&keyboard->notes, "bootloader \"%s\" (%s) has no file in configs/bootloaders: its file and "
+			  "fuses are yours to choose", keyboard->bootloader.text, keyboard->bootloader.from);
 		if (order->bootloader == NULL)
-			rc = pogo_fail(err, POGO_INPUT, "\"%.100s\" has a bootloader \"%s\", which is not a known one; "
-				       "give its file with --bootloader", keyboard->name, keyboard->bootloader.text);
-	} else {
+			rc = pogo_fail(err, POGO_INPUT, "\"%.100s\" has a bootloader \"%s\", which no file in "
+				       "configs/bootloaders describes; give its own file with --bootloader",
+				       keyboard->name, keyboard->bootloader.text);
+	} else if (rc == 0) {
 		order->family = keyboard->bootloader.text;
 		if (order->bootloader == NULL)
 			rc = ask_for_file(tree, keyboard, family, order->part, err);

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hextools/ihex.h"
 #include "hextools/qmk.h"
@@ -432,7 +433,7 @@ static void sizes_and_crystal(void **state)
 	assert_int_equal(release.crystal_hz, 12000000);
 	write_boot(0x7000, 4096, 0);
 	assert_made("own", (struct release_order){.fuses = "FF,D8,FB"}, NULL);
-	assert_true(noted("not a known one"));
+	assert_true(noted("bootloader \"custom\" (keyboards/own/keyboard.json) has no file in configs/bootloaders"));
 }
 
 static void the_file_that_is_needed(void **state)
@@ -447,11 +448,83 @@ static void the_file_that_is_needed(void **state)
 	assert_not_made("u2", false, nothing, POGO_INPUT, "never published");
 	assert_not_made("hid:big", false, nothing, POGO_INPUT, "hid_big_bootloader.hex");
 	assert_not_made("teensy", false, nothing, POGO_INPUT, "cannot be restored");
-	assert_not_made("own", false, nothing, POGO_INPUT, "not a known one");
+	assert_not_made("own", false, nothing, POGO_INPUT, "give its own file with --bootloader");
 	assert_not_made("arm", true, nothing, POGO_INPUT, "processor \"STM32F303\"");
 	file("keyboards/blue/keyboard.json", "{\"processor\": \"STM32F103\", \"bootloader\": \"stm32duino\"}");
 	assert_not_made("blue", false, nothing, POGO_INPUT, "(stm32f103x8, stm32duino) needs its bootloader; give --bootloader "
 							    "with generic_boot20_pc13.bin");
+}
+
+/* BOOTLOADER in rules.mk, which beats JSON, of an AVR and of an STM32. */
+static void bootloaders_that_qmk_knows(void **state)
+{
+	(void)state;
+	static const char *const avr[] = {"atmel-dfu", "bootloadhid", "caterina", "custom",  "halfkay",
+					  "lufa-dfu",  "lufa-ms",     "qmk-dfu",  "qmk-hid", "usbasploader"};
+	static const char *const arm[] = {"apm32-dfu", "at32-dfu",  "custom",  "gd32v-dfu",  "halfkay", "kiibohd",
+					  "rp2040",    "stm32-dfu", "tinyuf2", "stm32duino", "uf2boot", "wb32-dfu"};
+	static const struct {
+		const char *keyboard, *name, *words;
+	} wrong[] = {
+		{"a", "Caterina", "\"a\" has a BOOTLOADER \"Caterina\" (keyboards/a/rules.mk), which QMK does not "
+				  "build: it is called \"caterina\""},
+		{"a", "bootloadHID", "called \"bootloadhid\""},
+		{"a", "USBasp", "called \"usbasploader\""},
+		{"a", "usbasp", "called \"usbasploader\""},
+		{"a", "CUSTOM", "called \"custom\""},
+		{"a", "unknown", "does not build for the atmega32u4; it knows atmel-dfu, bootloadhid, caterina, "
+				 "custom, halfkay, lufa-dfu, lufa-ms, qmk-dfu, qmk-hid, usbasploader"},
+		{"a", "md-boot", "it knows"},
+		{"a", "micronucleus", "it knows"},
+		{"a", "stm32duino", "for the atmega32u4; it knows"},
+		{"a", "caterina x", "it knows"},
+		{"s", "caterina", "for the stm32f103x8; it knows apm32-dfu, "},
+		{"s", "STM32duino", "called \"stm32duino\""},
+		{"s", "USBasp", "uf2boot, wb32-dfu"},
+		{"s", "md-boot", "it knows"},
+	};
+	char path[64], text[64];
+	file("keyboards/a/keyboard.json", "{\"processor\": \"atmega32u4\", \"bootloader\": \"caterina\"}");
+	file("keyboards/s/keyboard.json", "{\"processor\": \"STM32F103\", \"bootloader\": \"stm32duino\"}");
+	for (size_t i = 0; i < sizeof avr / sizeof avr[0] + sizeof arm / sizeof arm[0]; i++) {
+		bool is_avr = i < sizeof avr / sizeof avr[0];
+		struct release_order order = {.configs = "configs", .bootloader = "given"};
+		snprintf(path, sizeof path, "keyboards/%s/rules.mk", is_avr ? "a" : "s");
+		snprintf(text, sizeof text, "BOOTLOADER = %s\n", is_avr ? avr[i] : arm[i - sizeof avr / sizeof avr[0]]);
+		file(path, text);
+		if (release_from_qmk(tree, is_avr ? "a" : "s", true, &keyboard, &order, &why) != 0)
+			fail_msg("%s: %s", text, why.text);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct release_order order = {.configs = "configs", .bootloader = "given"};
+		snprintf(path, sizeof path, "keyboards/%s/rules.mk", wrong[i].keyboard);
+		snprintf(text, sizeof text, "BOOTLOADER = %s\n", wrong[i].name);
+		file(path, text);
+		if (release_from_qmk(tree, wrong[i].keyboard, true, &keyboard, &order, &why) == 0)
+			fail_msg("%s was accepted", wrong[i].name);
+		assert_int_equal(why.kind, POGO_INPUT);
+		if (strstr(why.text, wrong[i].words) == NULL)
+			fail_msg("wanted \"%s\", got: %s", wrong[i].words, why.text);
+	}
+}
+
+/* A changed QMK's own name counts where configs/bootloaders has it. */
+static void a_bootloader_of_ones_own(void **state)
+{
+	(void)state;
+	char own[300], parts[320], known[PATH_MAX];
+	struct release_order order = {.configs = own, .bootloader = "given"};
+	file("keyboards/a/keyboard.json", "{\"processor\": \"atmega32u4\", \"bootloader\": \"ours\"}");
+	file("own/bootloaders/ours.cfg", "name = \"ours\";\ntitle = \"Ours\";\nreset = \"boot\";\n"
+					 "parts = ({ part = \"atmega32u4\"; section = 4096; "
+					 "fuses = [ 0xFF, 0xD8, 0xFB ]; });\n");
+	snprintf(own, sizeof own, "%s/own", tree);
+	snprintf(parts, sizeof parts, "%s/own/parts", tree);
+	assert_non_null(realpath("configs/parts", known));
+	assert_int_equal(symlink(known, parts), 0);
+	if (release_from_qmk(tree, "a", true, &keyboard, &order, &why) != 0)
+		fail_msg("%s", why.text);
+	assert_string_equal(order.family, "ours");
 }
 
 /* A combined file: an example program, filler, and the bootloader. */
@@ -492,7 +565,8 @@ int main(void)
 		TEST(tolerant_json),   TEST(json_alone), TEST(revisions_and_parents),
 		TEST(development_boards), TEST(rules_beat_json), TEST(keymaps),
 		TEST(wrong_kinds),     TEST(names), TEST(the_right_file), TEST(sizes_and_crystal),
-		TEST(the_file_that_is_needed), TEST(boot_only),
+		TEST(the_file_that_is_needed), TEST(bootloaders_that_qmk_knows),
+		TEST(a_bootloader_of_ones_own), TEST(boot_only),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	release_finish(&release);
