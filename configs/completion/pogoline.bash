@@ -150,39 +150,75 @@ _pogoline_word() { # NAME COMMAND WORD: what is no option
 	esac
 }
 
-_pogoline() {
-	local program=${COMP_WORDS[0]} name=${COMP_WORDS[0]##*/} command="" dir="" i
-	local word=${COMP_WORDS[COMP_CWORD]} previous=""
-	COMPREPLY=()
-	[ "$COMP_CWORD" -gt 1 ] && { command=${COMP_WORDS[1]} previous=${COMP_WORDS[COMP_CWORD - 1]}; }
-	program=${program/#~\//$HOME/}
-	for ((i = 2; i < COMP_CWORD - 1; i++)); do
-		[ "${COMP_WORDS[i]}" = --configs ] || continue
-		dir=${COMP_WORDS[i + 1]}
-		[ "$dir" = "=" ] && dir=${COMP_WORDS[i + 2]}
+# The words up to the cursor, into WORDS: readline cuts "--part=atm" at each character of COMP_WORDBREAKS, and here '='
+# belongs to its word again.
+_pogoline_join() {
+	local i last=-1
+	words=()
+	for ((i = 0; i <= COMP_CWORD; i++)); do
+		if ((i > 1)) && [[ ${COMP_WORDS[i]} == =* || ${COMP_WORDS[i - 1]} == *= ]]; then
+			words[last]+=${COMP_WORDS[i]}
+		else
+			words[++last]=${COMP_WORDS[i]}
+		fi
 	done
+}
 
-	if [ "$COMP_CWORD" -eq 1 ]; then
+# COMPREPLY holds values; readline puts them in the place of what stands behind its last cut.
+_pogoline_reply() { # BEGINNING, as "--part="; VALUE, as typed
+	local i cut=$2 slash=""
+	[[ $COMP_WORDBREAKS == *=* ]] || cut=""
+	cut=${cut%"${cut##*=}"}
+	for i in "${!COMPREPLY[@]}"; do
+		if [[ -z $1 || $COMP_WORDBREAKS == *=* ]]; then
+			COMPREPLY[i]=${COMPREPLY[i]#"$cut"}
+		else
+			# readline does not see a folder's name in it
+			[ -d "${COMPREPLY[i]}" ] && COMPREPLY[i]+=/ slash=1
+			COMPREPLY[i]=$1${COMPREPLY[i]}
+		fi
+	done
+	[ -z "$slash" ] || compopt -o nospace 2>/dev/null
+	return 0
+}
+
+_pogoline() {
+	local words program name command="" option="" value dir="" word previous i
+	COMPREPLY=()
+	_pogoline_join
+	program=${words[0]/#~\//$HOME/} name=${words[0]##*/} word=${words[${#words[@]} - 1]}
+	if [ ${#words[@]} -eq 2 ]; then
 		_pogoline_words "$word" "$(_pogoline_commands "$program" "$name")" --help --version
 		return
 	fi
-	# readline cuts "--part=atm" into three words
-	if [ "$word" = "=" ]; then
-		word=""
-	elif [ "$previous" = "=" ] && [ "$COMP_CWORD" -gt 2 ]; then
-		previous=${COMP_WORDS[COMP_CWORD - 2]}
-	fi
-	case $previous in
-	-?*)
-		if _pogoline_takes_value "$program" "$command" "$previous"; then
-			_pogoline_value "$program" "$name" "$command" "$previous" "$word" "$dir"
-			return
-		fi
+	command=${words[1]} previous=${words[${#words[@]} - 2]}
+	for ((i = 2; i < ${#words[@]} - 1; i++)); do
+		case ${words[i]} in
+		--configs) dir=${words[i + 1]} ;;
+		--configs=*) dir=${words[i]#*=} ;;
+		esac
+	done
+
+	case $word in
+	--*=*) option=${word%%=*} value=${word#*=} ;;
+	*)
+		case $previous in
+		--*=*) ;;
+		-?*) _pogoline_takes_value "$program" "$command" "$previous" && option=$previous value=$word ;;
+		esac
 		;;
 	esac
+	if [ -n "$option" ]; then
+		_pogoline_value "$program" "$name" "$command" "$option" "$value" "$dir"
+		_pogoline_reply "${word%"$value"}" "$value"
+		return
+	fi
 	case $word in
 	-?*) _pogoline_words "$word" "$(_pogoline_options "$program" "$command")" ;;
-	*) _pogoline_word "$name" "$command" "$word" ;;
+	*)
+		_pogoline_word "$name" "$command" "$word"
+		_pogoline_reply "" "$word"
+		;;
 	esac
 }
 
