@@ -191,6 +191,6 @@ void check_eeprom(struct check *check)
 	if (kept)
 		check_find(check, "eesave-stale", CHECK_NOTE, CHECK_NOWHERE,
 			   "put the whole EEPROM into the image for boards that come back",
-			   "EESAVE is programmed: what stood in the EEPROM before %s survives the chip erase",
-			   any ? "and is not in the image" : "");
+			   "EESAVE is programmed: what stood in the EEPROM before%s survives the chip erase",
+			   any ? " and is not in the image" : "");
 }

@@ -101,7 +101,8 @@ static void print_report(FILE *out, const struct fuse_report *report)
 {
 	print_bytes(out, report);
 	print_fields(out, report);
-	fprintf(out, "clock     %s, start-up %s\n", report->clock, report->startup);
+	fprintf(out, "clock     %s%s%s\n", report->clock, report->startup[0] != '\0' ? ", start-up " : "",
+		report->startup);
 	if (report->cpu_hz != 0)
 		fprintf(out, "          CPU %" PRIu32 " Hz while programmed, SCK up to %" PRIu32 " Hz\n",
 			report->cpu_hz, report->sck_hz);

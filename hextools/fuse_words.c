@@ -219,7 +219,8 @@ static void describe_field(const struct fuse_report *report, struct fuse_word *w
 	if (strcmp(name, "CKSEL") == 0)
 		snprintf(word->text, sizeof word->text, "%s", report->clock);
 	else if (strcmp(name, "SUT") == 0)
-		snprintf(word->text, sizeof word->text, "start-up %s", report->startup);
+		snprintf(word->text, sizeof word->text, "start-up %s",
+			 report->startup[0] != '\0' ? report->startup : "unknown");
 	else if (strcmp(name, "BOOTSZ") == 0)
 		snprintf(word->text, sizeof word->text,
 			 "a boot section of %" PRIu32 " bytes from 0x%05" PRIX32, report->boot_bytes,

@@ -30,7 +30,7 @@ struct fuse_report {
 	uint8_t fuses[PART_FUSES];
 	struct fuse_word words[PART_FUSE_BITS];
 	size_t word_count;
-	char clock[80], startup[48]; /* "low-power crystal oscillator, 8 to 16 MHz", "258 CK + 65 ms" */
+	char clock[80], startup[48]; /* "low-power crystal oscillator, 8 to 16 MHz", "258 CK + 65 ms"; empty: unknown */
 	uint32_t cpu_hz, sck_hz;     /* 0: no clock would run */
 	bool has_boot, boot_reset, eeprom_kept;
 	uint32_t boot_start, boot_bytes;

@@ -201,16 +201,23 @@ static int keep_boot_section(const struct release_order *order, struct release *
 
 /* ---- the bootloader's file ------------------------------------------------------------------------ */
 
-/* Names of the released files of a family for this part. */
+/* Names of the released files of a family for this part, as many as fit a sentence. */
 static void released_files(const struct bootloader *family, const struct part *part, char *out,
 			   size_t size)
 {
+	size_t used = 0, more = 0;
 	out[0] = '\0';
 	for (size_t i = 0; i < family->file_count; i++) {
-		size_t used = strlen(out);
-		if (bootloader_fits(&family->files[i], part->name) && !family->files[i].sketch && used < 150)
-			snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", family->files[i].name);
+		const struct bootloader_file *file = &family->files[i];
+		if (!bootloader_fits(file, part->name) || file->sketch)
+			continue;
+		if (more > 0 || used + strlen(file->name) + sizeof ",  and 99 more" > size)
+			more++;
+		else
+			used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", file->name);
 	}
+	if (more > 0)
+		snprintf(out + used, size - used, " and %zu more", more);
 }
 
 int release_refuse_file(const struct release *release, const struct bootloader *found,
@@ -243,7 +250,7 @@ static int recognise(struct release *release, struct pogo_error *err)
 	const struct release_input *boot = &release->inputs[0];
 	const struct bootloader *family;
 	const struct bootloader_file *file;
-	char files[256];
+	char files[176]; /* what a note has room for */
 	if (bootloader_recognise(&release->known, &boot->image, &family, &file)) {
 		if (release_refuse_file(release, family, file, err) != 0)
 			return -1;

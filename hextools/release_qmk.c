@@ -80,30 +80,36 @@ static int check_name(const struct qmk_keyboard *keyboard, const char *part, con
 			 "%s; it knows %s", keyboard->name, name, from, part, list);
 }
 
-/* Released files of the family for this part; the ones that are in the tree's util/ with their path. */
+/* Released files of the family for this part, as many as fit a sentence; those in the tree's util/ with a path. */
 static void name_files(const char *tree, const struct bootloader *family, const char *part, char *out,
 		       size_t size)
 {
+	size_t used = 0, more = 0;
 	out[0] = '\0';
 	for (size_t i = 0; i < family->file_count; i++) {
 		const struct bootloader_file *file = &family->files[i];
-		char path[PATH_MAX];
+		char path[PATH_MAX], entry[200];
 		struct stat info;
-		size_t used = strlen(out);
-		if (!bootloader_fits(file, part) || strchr(file->name, ',') != NULL || used > 220)
+		if (!bootloader_fits(file, part) || strchr(file->name, ',') != NULL)
 			continue;
 		snprintf(path, sizeof path, "%.3000s/util/%s", tree, file->name);
 		bool here = stat(path, &info) == 0;
-		snprintf(out + used, size - used, "%s%.180s%s", used > 0 ? ", " : "", here ? path : file->name,
+		snprintf(entry, sizeof entry, "%.170s%s", here ? path : file->name,
 			 file->sketch ? " (with --boot-only)" : "");
+		if (more > 0 || used + strlen(entry) + sizeof ",  and 99 more" > size)
+			more++;
+		else
+			used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", entry);
 	}
+	if (more > 0)
+		snprintf(out + used, size - used, " and %zu more", more);
 }
 
 /* QMK names what it builds after keyboard and keymap. */
 static int ask_for_file(const char *tree, const struct qmk_keyboard *keyboard,
 			const struct bootloader *family, const char *part, struct pogo_error *err)
 {
-	char files[420], target[280];
+	char files[300], target[280];
 	const char *keymap = keyboard->keymap[0] != '\0' ? keyboard->keymap : "default";
 	name_files(tree, family, part, files, sizeof files);
 	if (files[0] != '\0')

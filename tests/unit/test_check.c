@@ -396,11 +396,14 @@ static void locks_and_eeprom(void **state)
 		look_at("atmega32u4", NULL, "FF,D8,FB", locks[i].lock);
 		assert_found(locks[i].id, locks[i].severity, UINT32_MAX);
 	}
+	look_at("atmega32u4", NULL, "FF,D0,FB", NULL);
+	assert_non_null(strstr(found("eesave-stale")->text, "what stood in the EEPROM before survives the chip erase"));
 	put(AVR_EEPROM_BASE, "\xE3\xFE", 2);
 	save();
 	look_at("atmega32u4", NULL, "FF,D0,FB", NULL);
 	assert_found("eeprom-magic-kept", CHECK_NOTE, AVR_EEPROM_BASE);
 	assert_found("eesave-stale", CHECK_NOTE, UINT32_MAX);
+	assert_non_null(strstr(found("eesave-stale")->text, "EEPROM before and is not in the image survives the"));
 	put(AVR_EEPROM_BASE, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 15);
 	save();
 	look_at("atmega32u4", NULL, NULL, NULL);

@@ -66,6 +66,7 @@ static void clocks_in_words(void **state)
 		{"atmega32a", 0x1F, 0xC0, 0xFF, "3 MHz to 16 MHz", "16K CK", 16000000},
 		{"atmega8a", 0xE1, 0xD9, 0xFF, "internal RC 1 MHz", "6 CK + 65 ms", 1000000},
 		{"attiny85", 0xE1, 0xDD, 0xFE, "PLL 16 MHz", "1K CK + 14 CK + 64 ms", 16000000},
+		{"atmega32u4", 0xC1, 0xD9, 0xF3, "reserved", "", 0},
 		{"attiny85", 0xD6, 0xDD, 0xFE, "32 kHz crystal", "1K CK + 14 CK + 64 ms", 0},
 	};
 	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -103,6 +104,8 @@ static void fields_in_words(void **state)
 	assert_true(said(FUSE_WARNING, "PF4 to PF7"));
 	assert_true(said(FUSE_NOTE, "0xC3 is 0xF3"));
 	assert_true(said(FUSE_NOTE, "resonators"));
+	describe(u4, 0xC1, 0xD9, 0xF3, 16000000); /* CKSEL 1 is reserved */
+	assert_string_equal(word("SUT"), "start-up unknown");
 	/* Every field of every word has a text. */
 	for (size_t i = 0; i < report.word_count; i++)
 		assert_true(report.words[i].text[0] != '\0');

@@ -49,6 +49,15 @@ static void check_of_a_huge_file(void **state)
 	assert_failed(run("check", "--part", "atmega32u4", "@huge"), 2, "huge:1:12: checksum FF", 1);
 }
 
+/* A clock that is reserved has no start-up to tell. */
+static void fuses_of_a_reserved_clock(void **state)
+{
+	(void)state;
+	assert_int_equal(run("fuses", "--part", "atmega32u4", "C1,D9,F3"), 1);
+	assert_non_null(strstr(out_text, "\nclock     reserved\nboot "));
+	assert_said(run("fuses", "--part", "atmega32u4", "FF,D9,F3"), ", start-up 16K CK + 65 ms\n");
+}
+
 static void crop_exclude(void **state)
 {
 	(void)state;
@@ -442,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(help_of_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(check_of_a_huge_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(fuses_of_a_reserved_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(crop_exclude, setup, teardown),
 		cmocka_unit_test_setup_teardown(move, setup, teardown),
 		cmocka_unit_test_setup_teardown(fill, setup, teardown),

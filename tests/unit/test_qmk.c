@@ -387,6 +387,7 @@ static void keyboards_for_releases(void)
 	file("keyboards/arm/keyboard.json", "{\"processor\": \"STM32F303\", \"bootloader\": \"stm32-dfu\"}");
 	file("keyboards/own/keyboard.json", "{\"processor\": \"atmega32u4\", \"bootloader\": \"custom\"}");
 	file("keyboards/teensy/keyboard.json", "{\"processor\": \"atmega32u4\", \"bootloader\": \"halfkay\"}");
+	file("keyboards/cat/keyboard.json", "{\"processor\": \"atmega32u4\", \"bootloader\": \"caterina\"}");
 	file("keyboards/vusb/keyboard.json", "{\"processor\": \"atmega32a\", \"bootloader\": \"bootloadhid\"}");
 }
 
@@ -404,6 +405,10 @@ static void the_right_file(void **state)
 	assert_made("dfu", nothing, "\x5E\xD9\xF3");
 	assert_non_null(strstr(release.notes[0], "none of the released files"));
 	assert_made("u2", nothing, "\x5E\xD9\xF4");
+	assert_made("cat", nothing, NULL);
+	const char *listed = strstr(release.notes[0], "released files of \"caterina\" (Caterina-promicro8.hex, ");
+	assert_non_null(listed); /* the rest is counted */
+	assert_non_null(strstr(listed, ", Caterina-A-Star.hex, boot part and 12 more)"));
 	assert_not_made("dfu", true, (struct release_order){.part = "atmega16u4"}, POGO_NO, "--part atmega16u4");
 	assert_not_made("dfu", true, (struct release_order){.fuses = "5E,D8,F3"}, POGO_NO, "BOOTRST is programmed");
 	write_boot(0x7800, 2048, 0);
@@ -446,6 +451,7 @@ static void the_file_that_is_needed(void **state)
 	snprintf(found, sizeof found, "%s/util/bootloader_atmega32u4_1.0.0.hex", tree);
 	assert_not_made("dfu", false, nothing, POGO_INPUT, found);
 	assert_not_made("u2", false, nothing, POGO_INPUT, "never published");
+	assert_not_made("cat", false, nothing, POGO_INPUT, "Caterina-Leonardo.hex (with --boot-only) and 13 more");
 	assert_not_made("hid:big", false, nothing, POGO_INPUT, "hid_big_bootloader.hex");
 	assert_not_made("teensy", false, nothing, POGO_INPUT, "cannot be restored");
 	assert_not_made("own", false, nothing, POGO_INPUT, "give its own file with --bootloader");
