@@ -193,12 +193,15 @@ static void check_stack(struct check *check, const struct program *program, uint
 			snprintf(others + used, sizeof others - used, "%s%s", used > 0 ? ", " : ": as on the ",
 				 parts[i]->title);
 	}
-	if (stack <= end && others[0] == '\0')
-		return; /* its own choice */
-	check_find(check, stack > end ? "stack-beyond-ram" : "stack-of-other-part",
-		   stack > end ? CHECK_ERROR : CHECK_WARNING, at, "build for the part, or name the part it is for",
-		   "the start-up code of %s sets the stack to 0x%04" PRIX32 ", the RAM of the %s ends at 0x%04" PRIX32
-		   "%s", program->name, stack, part->title, end, others);
+	char text[400];
+	static const char way_out[] = "build for the part, or name the part it is for";
+	snprintf(text, sizeof text,
+		 "the start-up code of %s sets the stack to 0x%04" PRIX32 ", the RAM of the %s ends at 0x%04" PRIX32 "%s",
+		 program->name, stack, part->title, end, others);
+	if (stack > end)
+		check_find(check, "stack-beyond-ram", CHECK_ERROR, at, way_out, "%s", text);
+	else if (others[0] != '\0') /* else it is its own choice */
+		check_find(check, "stack-of-other-part", CHECK_WARNING, at, way_out, "%s", text);
 }
 
 /* ---- jumps to another boot start ------------------------------------------------------------------- */
