@@ -65,7 +65,8 @@ fetch_sketch
 ok "the sketch builds" build_sketch
 demo=fixtures/images
 # Small: at 19,200 baud a page of 128 bytes takes a fifth of a second, and this Uno's clock is a simulator's.
-"$BUILD"/pogo-hex crop -o "$work/app.hex" 0-0x7FF $demo/demo_firmware.hex
+# The vectors, and the start-up code to which the first one leads.
+"$BUILD"/pogo-hex crop -o "$work/app.hex" 0-0x7FF 0x3C80-0x3CFF $demo/demo_firmware.hex
 "$BUILD"/pogo-hex crop -o "$work/boot.hex" 0x7000-0x73FF $demo/demo_bootloader.hex
 "$BUILD"/pogo-hex merge -o "$work/small.hex" "$work/app.hex" "$work/boot.hex"
 "$BUILD"/pogo-hex crop -o "$work/eeprom.hex" 0-0x1F $demo/demo_eeprom.hex
