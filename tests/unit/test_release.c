@@ -62,22 +62,28 @@ static void assert_refused(const struct release_order *order, enum pogo_error_cl
 	assert_int_equal(err.kind, kind);
 }
 
-/* A file of `len` bytes at addr (a different byte for each `seed`), written to the scratch folder. */
-static const char *make_hex(char path[300], const char *name, uint32_t addr, size_t len, uint8_t seed)
+static const char *save_hex(char path[300], const char *name, uint32_t addr, const uint8_t *bytes, size_t len)
 {
 	struct hex_image image;
 	char *text;
 	size_t size;
-	uint8_t *bytes = malloc(len);
-	memset(bytes, seed, len);
 	hex_image_init(&image);
 	assert_int_equal(hex_image_add(&image, addr, bytes, len, HEX_OVERLAP_ERROR, NULL, NULL), 0);
 	assert_int_equal(ihex_format(&image, 16, &text, &size, NULL), 0);
 	snprintf(path, 300, "%s/%s", folder, name);
 	scratch_write(path, text);
 	free(text);
-	free(bytes);
 	hex_image_finish(&image);
+	return path;
+}
+
+/* A file of `len` bytes at addr (a different byte for each `seed`), written to the scratch folder. */
+static const char *make_hex(char path[300], const char *name, uint32_t addr, size_t len, uint8_t seed)
+{
+	uint8_t *bytes = malloc(len);
+	memset(bytes, seed, len);
+	save_hex(path, name, addr, bytes, len);
+	free(bytes);
 	return path;
 }
 
@@ -89,26 +95,15 @@ static const char *make_program(char path[300], const char *name, uint32_t base,
 	enum { SIZE = 0x400 };
 	uint8_t code[SIZE] = {0};
 	uint32_t start = base + vectors * 4;
-	struct hex_image image;
-	char *text;
-	size_t size;
-	for (unsigned i = 0; i <= vectors; i++) {
+	for (unsigned i = 0; i < vectors; i++) {
 		uint32_t to = (i == 0 && reset != 0 ? reset : start) / 2;
 		const uint16_t words[] = {0x940C, (uint16_t)to};
-		if (i < vectors)
-			memcpy(code + i * 4, words, sizeof words);
+		memcpy(code + i * 4, words, sizeof words);
 	}
 	const uint16_t startup[] = {0x2411, 0xBE1F, (uint16_t)(0xE0C0 | (stack & 0xF0) << 4 | (stack & 0xF)),
 				    (uint16_t)(0xE0D0 | (stack >> 4 & 0xF00) | (stack >> 8 & 0xF)), 0xBFDE, 0xBFCD};
 	memcpy(code + vectors * 4, startup, sizeof startup);
-	hex_image_init(&image);
-	assert_int_equal(hex_image_add(&image, base, code, SIZE, HEX_OVERLAP_ERROR, NULL, NULL), 0);
-	assert_int_equal(ihex_format(&image, 16, &text, &size, NULL), 0);
-	snprintf(path, 300, "%s/%s", folder, name);
-	scratch_write(path, text);
-	free(text);
-	hex_image_finish(&image);
-	return path;
+	return save_hex(path, name, base, code, SIZE);
 }
 
 /* What check finds in the code, release refuses or says. */
