@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hextools/avr_code.h"
 #include "hextools/fuses.h"
 
 enum {
@@ -170,7 +171,7 @@ static void power_up(struct run *run)
 static bool is_jump(const avr_t *avr, uint32_t pc)
 {
 	unsigned opcode = avr->flash[pc] | (unsigned)avr->flash[pc + 1] << 8;
-	return (opcode & 0xFE0E) == 0x940C || (opcode & 0xF000) == 0xC000; /* JMP, RJMP */
+	return avr_is_jump(opcode);
 }
 
 /* A reset, or a way back to where the application or the bootloader begins: a jump to 0, a call of NULL, avr-gcc's

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hextools/avr_code.h"
 #include "hextools/digest.h"
 #include "hextools/fuses.h"
 
@@ -84,11 +85,6 @@ void check_recognise(struct check *check)
 		check->family = family;
 }
 
-static bool is_jump(uint16_t word)
-{
-	return (word & 0xF000) == 0xC000 || (word & 0xFE0E) == 0x940C; /* RJMP, JMP */
-}
-
 /* Code with a hole, or 0xFF, before it. */
 static bool begins_at(const struct check *check, uint32_t at)
 {
@@ -110,10 +106,11 @@ static bool guess(const struct check *check, uint32_t *start)
 		uint32_t at = part->boot_start[i];
 		if (at == 0 || part->boot_bytes[i] == 0 || !begins_at(check, at))
 			continue;
-		if (!found || is_jump(check_word(check, at)))
+		bool jump = avr_is_jump(check_word(check, at));
+		if (!found || jump)
 			*start = at;
 		found = true;
-		if (is_jump(check_word(check, at)))
+		if (jump)
 			break;
 	}
 	return found;
@@ -194,7 +191,7 @@ static void check_crossing(struct check *check)
  * (IN) or a constant (LDI). AVR instruction set manual DS40002198. */
 static bool begins_a_program(uint16_t word)
 {
-	return is_jump(word) || word == 0x2411 || word == 0x94F8 || (word & 0xF800) == 0xB000 || (word & 0xF000) == 0xE000;
+	return avr_is_jump(word) || word == 0x2411 || word == 0x94F8 || (word & 0xF800) == 0xB000 || (word & 0xF000) == 0xE000;
 }
 
 static void check_section(struct check *check)

@@ -1,3 +1,4 @@
+#include "hextools/avr_code.h"
 #include "hextools/check_private.h"
 
 #include <inttypes.h>
@@ -9,27 +10,10 @@
 
 enum { RETI = 0x9518, SCAN_WORDS = 64 };
 
-static bool is_jmp(uint16_t word)
-{
-	return (word & 0xFE0E) == 0x940C;
-}
-
-static bool is_rjmp(uint16_t word)
-{
-	return (word & 0xF000) == 0xC000;
-}
-
-/* The byte address that the jump at `at` leads to. RJMP wraps at the flash's end. */
+/* The byte address that the jump at `at` leads to. */
 static uint32_t target_of(const struct check *check, uint32_t at)
 {
-	uint16_t word = check_word(check, at);
-	if (is_rjmp(word)) {
-		int32_t offset = (word & 0xFFF) >= 0x800 ? (int32_t)(word & 0xFFF) - 0x1000 : word & 0xFFF;
-		int64_t to = (int64_t)at + 2 + (int64_t)offset * 2, size = check->part->flash_bytes;
-		return (uint32_t)((to + size) % size);
-	}
-	uint32_t high = (uint32_t)((word >> 4 & 0x1F) << 1 | (word & 1));
-	return (high << 16 | check_word(check, at + 2)) * 2;
+	return avr_jump_target(check_word(check, at), check_word(check, at + 2), at, check->part->flash_bytes);
 }
 
 /* ---- reset vector --------------------------------------------------------------------------------- */
@@ -50,7 +34,7 @@ static bool check_reset_vector(struct check *check, uint32_t *start)
 			   "the reset vector is blank; the application's first data is at 0x%05" PRIX32, first);
 		return false;
 	}
-	if (!is_jmp(word) && !is_rjmp(word)) {
+	if (!avr_is_jump(word)) {
 		check_find(check, "reset-no-jump", CHECK_WARNING, 0, "is this AVR code?",
 			   "the reset vector has 0x%04X, which is no jump", word);
 		return false;
@@ -82,8 +66,8 @@ static bool is_vector(const struct check *check, uint32_t at, unsigned size)
 {
 	uint16_t word = check_word(check, at);
 	if (size == 2)
-		return is_rjmp(word) || word == RETI;
-	return is_jmp(word) || ((is_rjmp(word) || word == RETI) && check_word(check, at + 2) == 0);
+		return avr_is_rjmp(word) || word == RETI;
+	return avr_is_jmp(word) || ((avr_is_rjmp(word) || word == RETI) && check_word(check, at + 2) == 0);
 }
 
 /* Where it leads; NOWHERE: it returns at once. */
@@ -215,7 +199,7 @@ static void check_boot_jumps(struct check *check)
 		return;
 	while (check_first(&check->image, at, check->boot_start, &at)) {
 		uint16_t word = check_word(check, at);
-		uint32_t to = is_jmp(word) || (word & 0xFE0E) == 0x940E ? target_of(check, at) : 0;
+		uint32_t to = avr_is_jmp(word) || avr_is_call(word) ? target_of(check, at) : 0;
 		/* What lies there may be the application's own. */
 		bool own = to < check->boot_start && check_has_code(check, to);
 		for (unsigned i = 0; to != 0 && to != check->boot_start && !own && i < 4; i++) {
@@ -240,7 +224,7 @@ static void check_boot_code(struct check *check, struct part *const *parts, size
 		return;
 	check_vectors(check, &program, parts, part_count);
 	check_stack(check, &program,
-		    is_jmp(word) || is_rjmp(word) ? target_of(check, check->boot_start) : check->boot_start, parts,
+		    avr_is_jump(word) ? target_of(check, check->boot_start) : check->boot_start, parts,
 		    part_count);
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "hextools/avr_code.h"
+
 unsigned vectors_bytes(const struct part *part)
 {
 	/* AVR instruction set manual: RJMP reaches 4 KiB of words, so larger parts need JMP. */
@@ -68,13 +70,9 @@ static void decode_avr(const struct hex_image *image, const struct part *part, s
 		vector->kind = VECTOR_MISSING;
 	} else if (word == 0xFFFF) {
 		vector->kind = VECTOR_BLANK;
-	} else if ((word & 0xFE0E) == 0x940C) {
-		vector->kind = second < 2 ? VECTOR_MISSING : VECTOR_JMP;
-		vector->target = ((word & 0x01F0) << 13 | (word & 1) << 16 | word16(bytes + 2)) * 2;
-	} else if ((word & 0xF000) == 0xC000) {
-		int32_t k = (int32_t)(word & 0xFFF) - (word & 0x800 ? 0x1000 : 0);
-		vector->kind = VECTOR_RJMP;
-		vector->target = (vector->addr + 2 + part->flash_bytes + (uint32_t)(k * 2)) % part->flash_bytes;
+	} else if (avr_is_jump(word)) {
+		vector->kind = avr_is_rjmp(word) ? VECTOR_RJMP : second < 2 ? VECTOR_MISSING : VECTOR_JMP;
+		vector->target = avr_jump_target(word, word16(bytes + 2), vector->addr, part->flash_bytes);
 	} else {
 		vector->kind = VECTOR_OTHER;
 	}
